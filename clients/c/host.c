@@ -65,7 +65,7 @@ void polos_host_offer_tool(struct polos_host *host, const Polos__V1__ToolDefinit
     Polos__V1__ToolDefinition *copy = (Polos__V1__ToolDefinition *)polos_wire_copy(&tool->base);
     host->offered.tools = memory_grown(host->offered.tools, host->offered.n_tools, sizeof(copy));
     host->offered.tools[host->offered.n_tools++] = copy;
-    add_offer(host, POLOS__V1__TASK_KIND__TASK_KIND_TOOL, copy->name, given, context);
+    add_offer(host, POLOS__V1__TASK_KIND__TASK_KIND_TOOL, copy->id, given, context);
 }
 
 void polos_host_offer_workflow(struct polos_host *host, const char *id, const char *description,

@@ -98,9 +98,9 @@ static status check_tools(const struct agent_definition *definition, struct aren
         const struct tool_definition *tool = &definition->tools[i];
         const struct checker checker = {arena, arena_printf(arena, "tools[%zu].", i).ptr,
                                         ret_field};
-        TRY(check_name(&checker, "name", tool->name));
+        TRY(check_name(&checker, "id", tool->name));
         if (tool_is_repeated(definition, i)) {
-            return refuse(&checker, "name", "is the name of an earlier tool too");
+            return refuse(&checker, "id", "is the id of an earlier tool too");
         }
         TRY(check_text(&checker, "description", tool->description));
         TRY(check_object(&checker, "parameters_json", tool->parameters_json));
@@ -112,15 +112,15 @@ static status check_limits(const struct agent_definition *definition, const stru
 {
     if (!isnan(definition->temperature) &&
         (!isfinite(definition->temperature) || definition->temperature < 0)) {
-        return refuse(checker, "temperature", "must be a number from 0 up");
+        return refuse(checker, "models[0].temperature", "must be a number from 0 up");
     }
     if (definition->max_steps > AGENT_STEPS_MAX) {
         static_assert(AGENT_STEPS_MAX == 1000, "the sentence says so");
-        return refuse(checker, "max_steps", "must be at most 1000; 0: the server's default");
+        return refuse(checker, "max_turns", "must be at most 1000; 0: the server's default");
     }
     if (definition->base_url.len > 0 && !str_starts_with(definition->base_url, STR("http://")) &&
         !str_starts_with(definition->base_url, STR("https://"))) {
-        return refuse(checker, "base_url", "must begin with http:// or https://");
+        return refuse(checker, "models[0].base_url", "must begin with http:// or https://");
     }
     return STATUS_OK;
 }
@@ -133,12 +133,12 @@ status agent_definition_check(const struct agent_definition *definition, struct 
     assert(definition->tool_count == 0 || definition->tools != NULL);
     TRY(check_name(&checker, "id", definition->id));
     TRY(check_text(&checker, "description", definition->description));
-    TRY(check_required(&checker, "provider", definition->provider));
-    TRY(check_required(&checker, "model", definition->model));
+    TRY(check_required(&checker, "models[0].provider", definition->provider));
+    TRY(check_required(&checker, "models[0].model", definition->model));
     TRY(check_text(&checker, "system_prompt", definition->system_prompt));
-    TRY(check_text(&checker, "base_url", definition->base_url));
+    TRY(check_text(&checker, "models[0].base_url", definition->base_url));
     TRY(check_limits(definition, &checker));
-    TRY(check_object(&checker, "provider_options_json", definition->options_json));
+    TRY(check_object(&checker, "models[0].options_json", definition->options_json));
     TRY(check_object(&checker, "output_schema_json", definition->output_schema_json));
     if (definition->queue.len > 0) {
         TRY(check_name(&checker, "queue", definition->queue));

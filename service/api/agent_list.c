@@ -16,6 +16,32 @@ enum {
     AGENTS_PAGE_MAX = 1000,
 };
 
+static Polos__V1__ModelSpec *view_model(const struct agent_definition *agent, struct arena *arena)
+{
+    Polos__V1__ModelSpec *ret = arena_alloc(arena, sizeof(*ret));
+    polos__v1__model_spec__init(ret);
+    ret->provider = text_of(arena, agent->provider);
+    ret->model = text_of(arena, agent->model);
+    ret->base_url = text_of(arena, agent->base_url);
+    ret->options_json = text_of(arena, agent->options_json);
+    ret->max_output_tokens = agent->max_output_tokens;
+    if (!isnan(agent->temperature)) {
+        ret->_temperature_case = POLOS__V1__MODEL_SPEC___TEMPERATURE_TEMPERATURE;
+        ret->temperature = agent->temperature;
+    }
+    return ret;
+}
+
+static Polos__V1__StopCondition *view_token_limit(uint64_t tokens, struct arena *arena)
+{
+    Polos__V1__StopCondition *ret = arena_alloc(arena, sizeof(*ret));
+    polos__v1__stop_condition__init(ret);
+    assert(tokens <= INT64_MAX);
+    ret->condition_case = POLOS__V1__STOP_CONDITION__CONDITION_MAX_TOKENS;
+    ret->max_tokens = (int64_t)tokens;
+    return ret;
+}
+
 static Polos__V1__AgentDefinition *view_definition(const struct agent_definition *agent,
                                                    struct arena *arena)
 {
@@ -23,19 +49,16 @@ static Polos__V1__AgentDefinition *view_definition(const struct agent_definition
     polos__v1__agent_definition__init(ret);
     ret->id = text_of(arena, agent->id);
     ret->description = text_of(arena, agent->description);
-    ret->provider = text_of(arena, agent->provider);
-    ret->model = text_of(arena, agent->model);
     ret->system_prompt = text_of(arena, agent->system_prompt);
-    ret->base_url = text_of(arena, agent->base_url);
-    ret->provider_options_json = text_of(arena, agent->options_json);
     ret->output_schema_json = text_of(arena, agent->output_schema_json);
     ret->queue = text_of(arena, agent->queue);
-    ret->max_output_tokens = (int32_t)agent->max_output_tokens;
-    ret->max_steps = (int32_t)agent->max_steps;
-    ret->max_total_tokens = (int64_t)agent->max_total_tokens;
-    if (!isnan(agent->temperature)) {
-        ret->_temperature_case = POLOS__V1__AGENT_DEFINITION___TEMPERATURE_TEMPERATURE;
-        ret->temperature = agent->temperature;
+    ret->models = arena_alloc(arena, sizeof(ret->models[0]));
+    ret->models[ret->n_models++] = view_model(agent, arena);
+    ret->max_turns = agent->max_steps;
+    if (agent->max_total_tokens > 0) {
+        ret->stop_conditions = arena_alloc(arena, sizeof(ret->stop_conditions[0]));
+        ret->stop_conditions[ret->n_stop_conditions++] =
+            view_token_limit(agent->max_total_tokens, arena);
     }
     ret->tools = arena_alloc(arena, agent->tool_count * sizeof(ret->tools[0]));
     for (size_t i = 0; i < agent->tool_count; i++) {

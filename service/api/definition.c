@@ -2,6 +2,50 @@
 
 #include <math.h>
 
+#include "service/api/options.h"
+#include "service/api/times.h"
+
+enum {
+    STOP_CONDITIONS_MAX = 32,
+};
+
+static bool check_timeout(struct check *check, const char *field,
+                          const Google__Protobuf__Duration *timeout, uint64_t *ret_ms)
+{
+    *ret_ms = 0;
+    return timeout == NULL ||
+           check_length(check, field, timeout, 0, OPTIONS_TIMEOUT_MS_MAX, ret_ms);
+}
+
+static bool take_on_lost(struct check *check, const char *field, Polos__V1__LostCall word,
+                         bool *ret_at_most_once)
+{
+    switch (word) {
+    case POLOS__V1__LOST_CALL__LOST_CALL_UNSPECIFIED:
+    case POLOS__V1__LOST_CALL__LOST_CALL_REPEAT:
+    case POLOS__V1__LOST_CALL__LOST_CALL_UNKNOWN:
+        *ret_at_most_once = word == POLOS__V1__LOST_CALL__LOST_CALL_UNKNOWN;
+        return true;
+    case _POLOS__V1__LOST_CALL_IS_INT_SIZE:
+        break;
+    }
+    return check_fault(check, field, "this server does not know the word");
+}
+
+bool definition_take_tool(struct check *check, const char *prefix,
+                          const Polos__V1__ToolDefinition *proto, struct tool_definition *ret)
+{
+    *ret = (struct tool_definition){
+        .name = check_copy(check, proto->id),
+        .description = check_copy(check, proto->description),
+        .parameters_json = check_copy(check, proto->parameters_json),
+    };
+    return check_timeout(check, check_path(check, "%stimeout", prefix), proto->timeout,
+                         &ret->timeout_ms) &&
+           take_on_lost(check, check_path(check, "%son_lost", prefix), proto->on_lost,
+                        &ret->at_most_once);
+}
+
 static bool take_tools(struct check *check, const char *prefix,
                        const Polos__V1__AgentDefinition *proto, struct agent_definition *ret)
 {
@@ -13,45 +57,84 @@ static bool take_tools(struct check *check, const char *prefix,
     struct tool_definition *tools = arena_zalloc(arena, proto->n_tools * sizeof(*tools));
     for (size_t i = 0; i < proto->n_tools; i++) {
         const Polos__V1__ToolDefinition *tool = proto->tools[i];
-        const char *field = check_path(check, "%stools[%zu].timeout_ms", prefix, i);
-        if (!check_range(check, field, tool->timeout_ms, 0, INT64_MAX)) {
+        if (!definition_take_tool(check, check_path(check, "%stools[%zu].", prefix, i), tool,
+                                  &tools[i])) {
             return false;
         }
-        tools[i] = (struct tool_definition){
-            .name = check_copy(check, tool->name),
-            .description = check_copy(check, tool->description),
-            .parameters_json = check_copy(check, tool->parameters_json),
-            .timeout_ms = (uint64_t)tool->timeout_ms,
-            .at_most_once = tool->at_most_once,
-        };
     }
     ret->tools = tools;
     ret->tool_count = proto->n_tools;
     return true;
 }
 
-static bool take_numbers(struct check *check, const char *prefix,
-                         const Polos__V1__AgentDefinition *proto, struct agent_definition *ret)
+static bool take_model(struct check *check, const char *prefix,
+                       const Polos__V1__AgentDefinition *proto, struct agent_definition *ret)
 {
+    if (proto->n_models != 1) {
+        return check_fault(check, check_path(check, "%smodels", prefix),
+                           "name one model; there are %zu", proto->n_models);
+    }
+    const Polos__V1__ModelSpec *model = proto->models[0];
     bool has_temperature =
-        proto->_temperature_case == POLOS__V1__AGENT_DEFINITION___TEMPERATURE_TEMPERATURE;
-    if (!check_range(check, check_path(check, "%smax_output_tokens", prefix),
-                     proto->max_output_tokens, 0, INT32_MAX) ||
-        !check_range(check, check_path(check, "%smax_steps", prefix), proto->max_steps, 0,
-                     AGENT_STEPS_MAX) ||
-        !check_range(check, check_path(check, "%smax_total_tokens", prefix),
-                     proto->max_total_tokens, 0, INT64_MAX)) {
+        model->_temperature_case == POLOS__V1__MODEL_SPEC___TEMPERATURE_TEMPERATURE;
+    if (!check_range(check, check_path(check, "%smodels[0].max_output_tokens", prefix),
+                     model->max_output_tokens, 0, INT32_MAX)) {
         return false;
     }
-    if (has_temperature && !isfinite(proto->temperature)) {
-        return check_fault(check, check_path(check, "%stemperature", prefix),
+    if (has_temperature && !isfinite(model->temperature)) {
+        return check_fault(check, check_path(check, "%smodels[0].temperature", prefix),
                            "it has to be a number");
     }
-    ret->temperature = has_temperature ? proto->temperature : NAN;
-    ret->max_output_tokens = (uint32_t)proto->max_output_tokens;
-    ret->max_steps = (uint32_t)proto->max_steps;
-    ret->max_total_tokens = (uint64_t)proto->max_total_tokens;
+    ret->provider = check_copy(check, model->provider);
+    ret->model = check_copy(check, model->model);
+    ret->base_url = check_copy(check, model->base_url);
+    ret->options_json = check_copy(check, model->options_json);
+    ret->temperature = has_temperature ? model->temperature : NAN;
+    ret->max_output_tokens = model->max_output_tokens;
     assert(isnan(ret->temperature) != has_temperature);
+    return true;
+}
+
+/* The strictest counts. */
+static bool take_stop(struct check *check, const char *path, const Polos__V1__StopCondition *proto,
+                      struct agent_definition *ret)
+{
+    switch (proto->condition_case) {
+    case POLOS__V1__STOP_CONDITION__CONDITION_MAX_TURNS:
+        if (ret->max_steps == 0 || proto->max_turns < ret->max_steps) {
+            ret->max_steps = proto->max_turns;
+        }
+        return check_range(check, check_path(check, "%s.max_turns", path), proto->max_turns, 1,
+                           AGENT_STEPS_MAX);
+    case POLOS__V1__STOP_CONDITION__CONDITION_MAX_TOKENS:
+        if (ret->max_total_tokens == 0 || (uint64_t)proto->max_tokens < ret->max_total_tokens) {
+            ret->max_total_tokens = (uint64_t)proto->max_tokens;
+        }
+        return check_range(check, check_path(check, "%s.max_tokens", path), proto->max_tokens, 1,
+                           INT64_MAX);
+    case POLOS__V1__STOP_CONDITION__CONDITION__NOT_SET:
+    case _POLOS__V1__STOP_CONDITION__CONDITION__CASE_IS_INT_SIZE:
+        break;
+    }
+    return check_fault(check, path, "set one of max_turns and max_tokens");
+}
+
+static bool take_limits(struct check *check, const char *prefix,
+                        const Polos__V1__AgentDefinition *proto, struct agent_definition *ret)
+{
+    ret->max_steps = proto->max_turns;
+    if (!check_range(check, check_path(check, "%smax_turns", prefix), proto->max_turns, 0,
+                     AGENT_STEPS_MAX) ||
+        !check_range(check, check_path(check, "%sstop_conditions", prefix),
+                     (int64_t)proto->n_stop_conditions, 0, STOP_CONDITIONS_MAX)) {
+        return false;
+    }
+    for (size_t i = 0; i < proto->n_stop_conditions; i++) {
+        const char *path = check_path(check, "%sstop_conditions[%zu]", prefix, i);
+        if (!take_stop(check, path, proto->stop_conditions[i], ret)) {
+            return false;
+        }
+    }
     return true;
 }
 
@@ -64,15 +147,12 @@ bool definition_take(struct check *check, const char *prefix,
     *ret = (struct agent_definition){
         .id = check_copy(check, proto->id),
         .description = check_copy(check, proto->description),
-        .provider = check_copy(check, proto->provider),
-        .model = check_copy(check, proto->model),
         .system_prompt = check_copy(check, proto->system_prompt),
-        .base_url = check_copy(check, proto->base_url),
-        .options_json = check_copy(check, proto->provider_options_json),
         .output_schema_json = check_copy(check, proto->output_schema_json),
         .queue = check_copy(check, proto->queue),
     };
-    if (!take_numbers(check, prefix, proto, ret) || !take_tools(check, prefix, proto, ret)) {
+    if (!take_model(check, prefix, proto, ret) || !take_limits(check, prefix, proto, ret) ||
+        !take_tools(check, prefix, proto, ret)) {
         return false;
     }
     const char *field = "";

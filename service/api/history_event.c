@@ -201,8 +201,7 @@ static void task_requested(const struct event *event, struct arena *arena, void 
     ret->call_id = text_of(arena, event->task_requested.call_id);
     ret->input_json = text_of(arena, event->task_requested.input);
     ret->deadline = times_instant(arena, event->task_requested.deadline_ms);
-    ret->on_lost = event->task_requested.at_most_once ? POLOS__V1__LOST_CALL__LOST_CALL_UNKNOWN
-                                                      : POLOS__V1__LOST_CALL__LOST_CALL_REPEAT;
+    ret->on_lost = shown_on_lost(event->task_requested.at_most_once);
 }
 
 static void lease_granted(const struct event *event, struct arena *arena, void *message)

@@ -7,6 +7,7 @@
 #include "service/api/options.h"
 #include "service/api/queues.h"
 #include "service/api/schedules.h"
+#include "service/api/times.h"
 #include "service/base/json.h"
 #include "service/base/utf8.h"
 #include "service/engine/engine.h"
@@ -29,7 +30,7 @@ static bool take_offers(struct check *check, const Polos__V1__Offers *proto, str
     for (size_t i = 0; i < count; i++) {
         bool is_tool = i < proto->n_tools;
         size_t index = is_tool ? i : i - proto->n_tools;
-        const char *name = is_tool ? proto->tools[index]->name : proto->workflows[index]->id;
+        const char *name = is_tool ? proto->tools[index]->id : proto->workflows[index]->id;
         const char *field = is_tool ? check_path(check, "hello.offers.tools[%zu].name", index)
                                     : check_path(check, "hello.offers.workflows[%zu].id", index);
         if (!check_name(check, field, str_of(name))) {
@@ -45,24 +46,19 @@ static bool take_offers(struct check *check, const Polos__V1__Offers *proto, str
     return true;
 }
 
-static struct offer_record tool_record(struct check *check, const Polos__V1__ToolDefinition *tool,
-                                       str deployment)
+static bool take_batch_timeout(struct check *check, size_t index,
+                               const Polos__V1__EventTrigger *trigger, uint64_t *ret_ms)
 {
-    return (struct offer_record){
-        .deployment = deployment,
-        .tool =
-            {
-                .name = check_copy(check, tool->name),
-                .description = check_copy(check, tool->description),
-                .parameters_json = check_copy(check, tool->parameters_json),
-                .timeout_ms = (uint64_t)tool->timeout_ms,
-                .at_most_once = tool->at_most_once,
-            },
-    };
+    const char *field =
+        check_path(check, "hello.offers.workflows[%zu].trigger.batch_timeout", index);
+    *ret_ms = 0;
+    return trigger->batch_timeout == NULL || check_length(check, field, trigger->batch_timeout, 0,
+                                                          HOST_TRIGGER_TIMEOUT_MS_MAX, ret_ms);
 }
 
-static struct offer_record
-workflow_record(struct check *check, const Polos__V1__WorkflowDefinition *workflow, str deployment)
+static bool take_workflow(struct check *check, size_t index,
+                          const Polos__V1__WorkflowDefinition *workflow, str deployment,
+                          struct offer_record *ret)
 {
     struct offer_record record = {
         .deployment = deployment,
@@ -73,14 +69,17 @@ workflow_record(struct check *check, const Polos__V1__WorkflowDefinition *workfl
     if (workflow->trigger != NULL) {
         record.topic = check_copy(check, workflow->trigger->topic);
         record.batch_size = workflow->trigger->batch_size;
-        record.batch_timeout_ms = (uint64_t)workflow->trigger->batch_timeout_ms;
+        if (!take_batch_timeout(check, index, workflow->trigger, &record.batch_timeout_ms)) {
+            return false;
+        }
     }
     if (workflow->schedule != NULL) {
         record.cron = check_copy(check, workflow->schedule->cron);
         record.zone = check_copy(check, workflow->schedule->timezone);
         record.schedule_key = check_copy(check, workflow->schedule->key);
     }
-    return record;
+    *ret = record;
+    return true;
 }
 
 /* What is kept of them; in the order of the offers. */
@@ -92,14 +91,17 @@ static bool take_records(struct check *check, const Polos__V1__Offers *proto,
     struct offer_record *records = arena_zalloc(check->arena, count * sizeof(*records));
     assert(count == hello_request(request)->hello.offer_count);
     for (size_t i = 0; i < proto->n_tools; i++) {
-        const char *field = check_path(check, "hello.offers.tools[%zu].timeout_ms", i);
-        if (!check_range(check, field, proto->tools[i]->timeout_ms, 0, INT64_MAX)) {
+        records[i].deployment = deployment;
+        if (!definition_take_tool(check, check_path(check, "hello.offers.tools[%zu].", i),
+                                  proto->tools[i], &records[i].tool)) {
             return false;
         }
-        records[i] = tool_record(check, proto->tools[i], deployment);
     }
     for (size_t i = 0; i < proto->n_workflows; i++) {
-        records[proto->n_tools + i] = workflow_record(check, proto->workflows[i], deployment);
+        if (!take_workflow(check, i, proto->workflows[i], deployment,
+                           &records[proto->n_tools + i])) {
+            return false;
+        }
     }
     hello_request(request)->records = records;
     return true;
@@ -145,14 +147,12 @@ static bool take_trigger(struct check *check, size_t index,
         .workflow = check_copy(check, workflow->id),
         .topic = check_copy(check, trigger->topic),
         .batch_size = trigger->batch_size,
-        .batch_timeout_ms = (uint64_t)trigger->batch_timeout_ms,
     };
     const char *topic = check_path(check, "%stopic", prefix);
     const char *size = check_path(check, "%sbatch_size", prefix);
-    const char *timeout = check_path(check, "%sbatch_timeout_ms", prefix);
     return check_some(check, topic, ret->topic, CHECK_TOPIC_BYTES_MAX) &&
            check_range(check, size, trigger->batch_size, 0, HOST_TRIGGER_BATCH_MAX) &&
-           check_range(check, timeout, trigger->batch_timeout_ms, 0, HOST_TRIGGER_TIMEOUT_MS_MAX);
+           take_batch_timeout(check, index, trigger, &ret->batch_timeout_ms);
 }
 
 static bool take_schedule(struct check *check, size_t index,

@@ -1,7 +1,9 @@
 #include "service/api/offer_calls.h"
 
 #include "service/api/page_token.h"
+#include "service/api/shown.h"
 #include "service/api/text.h"
+#include "service/api/times.h"
 #include "service/features/offers/offers.h"
 #include "service/reads/offers.h"
 
@@ -17,11 +19,11 @@ Polos__V1__ToolDefinition *offer_view_tool(const struct tool_definition *tool, s
     Polos__V1__ToolDefinition *ret = arena_alloc(arena, sizeof(*ret));
     polos__v1__tool_definition__init(ret);
     assert(tool->name.len > 0);
-    ret->name = text_of(arena, tool->name);
+    ret->id = text_of(arena, tool->name);
     ret->description = text_of(arena, tool->description);
     ret->parameters_json = text_of(arena, tool->parameters_json);
-    ret->timeout_ms = (int64_t)tool->timeout_ms;
-    ret->at_most_once = tool->at_most_once;
+    ret->timeout = times_length(arena, tool->timeout_ms);
+    ret->on_lost = shown_on_lost(tool->at_most_once);
     return ret;
 }
 
@@ -31,7 +33,7 @@ static Polos__V1__EventTrigger *view_trigger(const struct offer_record *offer, s
     polos__v1__event_trigger__init(ret);
     ret->topic = text_of(arena, offer->topic);
     ret->batch_size = offer->batch_size;
-    ret->batch_timeout_ms = (int64_t)offer->batch_timeout_ms;
+    ret->batch_timeout = times_length(arena, offer->batch_timeout_ms);
     return ret;
 }
 

@@ -3,8 +3,6 @@
 #include "service/api/text.h"
 #include "service/api/times.h"
 
-#define TIMEOUT_MS_MAX ((uint64_t)366 * 24 * 3600 * 1000)
-
 static bool take_labels(struct check *check, const char *prefix,
                         const Polos__V1__StartOptions *proto, struct start_options *ret)
 {
@@ -64,7 +62,7 @@ static bool take_timeout(struct check *check, const char *prefix,
                          const Google__Protobuf__Duration *timeout, struct start_options *ret)
 {
     return timeout == NULL || check_length(check, check_path(check, "%srun_timeout", prefix),
-                                           timeout, 0, TIMEOUT_MS_MAX, &ret->timeout_ms);
+                                           timeout, 0, OPTIONS_TIMEOUT_MS_MAX, &ret->timeout_ms);
 }
 
 static bool take_queue(struct check *check, const char *prefix, str queue,

@@ -10,6 +10,9 @@
 #include "service/base/start_options.h"
 #include "service/engine/engine.h"
 
+/* How long a run or a call may be given. */
+#define OPTIONS_TIMEOUT_MS_MAX ((uint64_t)366 * 24 * 3600 * 1000)
+
 enum {
     OPTIONS_STATE_BYTES_MAX = 1 << 20,
     OPTIONS_RETRIES_MAX = 100,

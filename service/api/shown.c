@@ -92,3 +92,9 @@ Polos__V1__StopReason shown_stop(str word)
     }
     return POLOS__V1__STOP_REASON__STOP_REASON_UNSPECIFIED;
 }
+
+Polos__V1__LostCall shown_on_lost(bool at_most_once)
+{
+    return at_most_once ? POLOS__V1__LOST_CALL__LOST_CALL_UNKNOWN
+                        : POLOS__V1__LOST_CALL__LOST_CALL_REPEAT;
+}

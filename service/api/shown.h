@@ -30,5 +30,7 @@ Polos__V1__SettledStep *shown_step(struct arena *arena, str key, Polos__V1__Step
                                    const struct outcome *from);
 /* Why an agent's loop ended, by the word the journal keeps; UNSPECIFIED: it is none. */
 Polos__V1__StopReason shown_stop(str word);
+/* What becomes of a tool call whose host is lost. */
+Polos__V1__LostCall shown_on_lost(bool at_most_once);
 
 #endif

@@ -129,7 +129,7 @@ void load_host_workflow(struct load *load, const char *id, uint32_t slots, polos
 void load_host_tool(struct load *load, const char *name, uint32_t slots, polos_task_given *given)
 {
     Polos__V1__ToolDefinition tool = POLOS__V1__TOOL_DEFINITION__INIT;
-    tool.name = (char *)name;
+    tool.id = (char *)name;
     tool.parameters_json = (char *)"{\"type\":\"object\"}";
     load_host_make(load, slots);
     polos_host_offer_tool(load->host, &tool, given, load);

@@ -78,15 +78,19 @@ static void define_agent(struct load *load)
     Polos__V1__AgentDefinition agent = POLOS__V1__AGENT_DEFINITION__INIT;
     Polos__V1__ToolDefinition tool = POLOS__V1__TOOL_DEFINITION__INIT;
     Polos__V1__ToolDefinition *tools[] = {&tool};
-    tool.name = (char *)"bench_tool";
+    Polos__V1__ModelSpec model = POLOS__V1__MODEL_SPEC__INIT;
+    Polos__V1__ModelSpec *models[] = {&model};
+    tool.id = (char *)"bench_tool";
     tool.parameters_json =
         (char *)"{\"type\":\"object\",\"properties\":{\"city\":{\"type\":\"string\"}}}";
     agent.id = (char *)"bench-agent";
-    agent.provider = (char *)(load->options.model_url != NULL ? "vllm" : "scripted");
-    agent.base_url = (char *)load->options.model_url;
-    agent.model = (char *)"scripted";
+    model.provider = (char *)(load->options.model_url != NULL ? "vllm" : "scripted");
+    model.base_url = (char *)load->options.model_url;
+    model.model = (char *)"scripted";
     agent.system_prompt = (char *)"You tell the weather.";
-    agent.provider_options_json = (char *)script;
+    model.options_json = (char *)script;
+    agent.n_models = 1;
+    agent.models = models;
     agent.n_tools = 1;
     agent.tools = tools;
     request.agent = &agent;

@@ -34,10 +34,14 @@ static void answered(void *context, const struct polos_error *error, const Proto
 
 static void define(Polos__V1__AgentDefinition *agent, const char *id, char *prompt)
 {
+    static Polos__V1__ModelSpec model = POLOS__V1__MODEL_SPEC__INIT;
+    static Polos__V1__ModelSpec *models[] = {&model};
+    model.provider = (char *)"scripted";
+    model.model = (char *)"scripted";
     polos__v1__agent_definition__init(agent);
     agent->id = (char *)id;
-    agent->provider = (char *)"scripted";
-    agent->model = (char *)"scripted";
+    agent->models = models;
+    agent->n_models = 1;
     agent->system_prompt = prompt;
 }
 

@@ -7,8 +7,8 @@ import threading
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import (agents_pb2, child, common_pb2, host_pb2, kind_of, queues_pb2,
-                              runs_pb2, steps_pb2, suspend_pb2, topics_pb2)
+from tests.lib.polosd import (child, common_pb2, definitions_pb2, kind_of, queues_pb2, runs_pb2,
+                              steps_pb2, suspend_pb2, topics_pb2)
 
 
 class Violation(Exception):
@@ -141,7 +141,7 @@ class Work(Load):
     """Agents that call a tool, and workflows of four steps."""
 
     STEPS = 4
-    TOOL = agents_pb2.ToolDefinition(name="add", parameters_json='{"type":"object"}')
+    TOOL = definitions_pb2.ToolDefinition(id="add", parameters_json='{"type":"object"}')
     SCRIPT = [{"tool_calls": [{"name": "add", "arguments": {"a": 1}}]},
               {"text": "{{tool_result}}"}]
 
@@ -185,11 +185,11 @@ class Lives(Load):
         self.host.hello["queues"] = [
             queues_pb2.QueueDefinition(name="narrow", concurrency_limit=self.ROOM)]
         self.host.hello["workflows"] += [
-            host_pb2.WorkflowDefinition(id="kid", queue="narrow"),
-            host_pb2.WorkflowDefinition(
-                id="each", trigger=host_pb2.EventTrigger(topic=self.TOPIC)),
-            host_pb2.WorkflowDefinition(id="threes", trigger=host_pb2.EventTrigger(
-                topic=self.TOPIC, batch_size=3, batch_timeout_ms=300))]
+            definitions_pb2.WorkflowDefinition(id="kid", queue="narrow"),
+            definitions_pb2.WorkflowDefinition(
+                id="each", trigger=definitions_pb2.EventTrigger(topic=self.TOPIC)),
+            definitions_pb2.WorkflowDefinition(id="threes", trigger=definitions_pb2.EventTrigger(
+                topic=self.TOPIC, batch_size=3, batch_timeout=length(300)))]
         self.host.on_outcome = self.outcome
         self.lives = {}  # run id -> its number
         self.answers = {}  # run id -> what was tried, in order

@@ -16,17 +16,21 @@ import unittest
 import grpc
 from google.protobuf import duration_pb2, timestamp_pb2
 from google.rpc import error_details_pb2, status_pb2
-from polos.v1 import (agents_pb2, agents_pb2_grpc, common_pb2, history_pb2, host_pb2,
-                      messages_pb2, queues_pb2, queues_pb2_grpc, runs_pb2, runs_pb2_grpc,
+from polos.v1 import (agents_pb2, agents_pb2_grpc, common_pb2, definitions_pb2, history_pb2,
+                      host_pb2, messages_pb2, queues_pb2, queues_pb2_grpc, runs_pb2, runs_pb2_grpc,
                       schedules_pb2, schedules_pb2_grpc, start_pb2, steps_pb2, suspend_pb2,
                       suspend_pb2_grpc, tools_pb2, tools_pb2_grpc, topics_pb2, topics_pb2_grpc,
                       workflows_pb2, workflows_pb2_grpc)
 
 BINARY = os.environ.get("POLOSD_UNDER_TEST", "service/polosd")
 READY_S = 20
-PARTS = (agents_pb2, agents_pb2_grpc, common_pb2, history_pb2, host_pb2, messages_pb2, queues_pb2,
-         runs_pb2, schedules_pb2, start_pb2, steps_pb2, suspend_pb2, tools_pb2, topics_pb2,
-         workflows_pb2)
+PARTS = (agents_pb2, agents_pb2_grpc, common_pb2, definitions_pb2, history_pb2, host_pb2,
+         messages_pb2, queues_pb2, runs_pb2, schedules_pb2, start_pb2, steps_pb2, suspend_pb2,
+         tools_pb2, topics_pb2, workflows_pb2)
+
+
+def model_of(provider="scripted", model="test", **fields):
+    return definitions_pb2.ModelSpec(provider=provider, model=model, **fields)
 
 
 class Server:
@@ -116,9 +120,9 @@ class Server:
         """Registers an agent of the scripted provider that says `script`, turn by turn."""
         options = {"script": script}
         options.update(fields.pop("options", {}))
-        definition = agents_pb2.AgentDefinition(
-            id=agent_id, provider="scripted", model="test", tools=tools,
-            provider_options_json=json.dumps(options), **fields)
+        definition = definitions_pb2.AgentDefinition(
+            id=agent_id, tools=tools, models=[model_of(
+                options_json=json.dumps(options), **fields.pop("model", {}))], **fields)
         self.agents.Register(agents_pb2.AgentServiceRegisterRequest(agent=definition))
 
     def start_agent(self, agent_id, text="hello", key="", timeout_ms=None):
@@ -245,8 +249,8 @@ class Host:
         self.server = server
         self.hello = dict(
             host_id=host_id, slots=slots, deployment=deployment,
-            tools=[agents_pb2.ToolDefinition(name=n) for n in tools],
-            workflows=[host_pb2.WorkflowDefinition(id=n) for n in workflows])
+            tools=[definitions_pb2.ToolDefinition(id=n) for n in tools],
+            workflows=[definitions_pb2.WorkflowDefinition(id=n) for n in workflows])
         self.work = work
         self.session = ""
         self.seq = 0

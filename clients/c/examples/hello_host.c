@@ -72,13 +72,17 @@ static void offer(struct hello *hello)
     Polos__V1__ToolDefinition tool = POLOS__V1__TOOL_DEFINITION__INIT;
     Polos__V1__ToolDefinition *tools[] = {&tool};
     Polos__V1__AgentDefinition agent = POLOS__V1__AGENT_DEFINITION__INIT;
-    tool.name = (char *)"get_weather";
+    Polos__V1__ModelSpec model = POLOS__V1__MODEL_SPEC__INIT;
+    Polos__V1__ModelSpec *models[] = {&model};
+    tool.id = (char *)"get_weather";
     tool.description = (char *)"The weather in a city";
     tool.parameters_json =
         (char *)"{\"type\":\"object\",\"properties\":{\"city\":{\"type\":\"string\"}}}";
     agent.id = (char *)"weather";
-    agent.provider = (char *)"scripted";
-    agent.model = (char *)"scripted";
+    model.provider = (char *)"scripted";
+    model.model = (char *)"scripted";
+    agent.n_models = 1;
+    agent.models = models;
     agent.n_tools = 1;
     agent.tools = tools;
     polos_host_offer_tool(hello->host, &tool, get_weather, hello);

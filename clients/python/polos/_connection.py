@@ -22,7 +22,7 @@ from .agent import Agent
 from .errors import NotFoundError
 from .host import Host, quiet
 from .tool import Tool
-from .v1 import agents_pb2, history_pb2, host_pb2, queues_pb2
+from .v1 import agents_pb2, definitions_pb2, history_pb2, host_pb2, queues_pb2
 from .workflow import Workflow
 
 T = TypeVar("T")
@@ -116,7 +116,7 @@ class Connection:
     async def _offer(
         self,
         wanted: Iterable[Startable],
-        agents: Iterable[agents_pb2.AgentDefinition] = (),
+        agents: Iterable[definitions_pb2.AgentDefinition] = (),
     ) -> None:
         """Sees to a host that offers at least these; what else is defined goes along."""
         wanted = list(wanted)
@@ -204,17 +204,17 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def _covers(offers: Offers, wanted: Iterable[Startable]) -> bool:
-    tools = {tool.name for tool in offers.tools}
+    tools = {tool.id for tool in offers.tools}
     workflows = {workflow.id for workflow in offers.workflows}
     return all(w.id in (tools if isinstance(w, Tool) else workflows) for w in wanted)
 
 
 def _everything(
     wanted: Iterable[Startable],
-    agents: Iterable[agents_pb2.AgentDefinition],
+    agents: Iterable[definitions_pb2.AgentDefinition],
     before: Offers,
 ) -> Offers:
-    tools = {tool.name: tool for tool in before.tools}
+    tools = {tool.id: tool for tool in before.tools}
     workflows = {workflow.id: workflow for workflow in before.workflows}
     for each in [*_registry.tools.values(), *_registry.workflows.values(), *wanted]:
         if isinstance(each, Tool):

@@ -55,11 +55,11 @@ def agent_dict(found: agents_pb2.Agent) -> dict[str, Any]:
     told = found.definition
     return {
         "id": told.id,
-        "provider": told.provider,
-        "model": told.model,
+        "provider": told.models[0].provider,
+        "model": told.models[0].model,
         "description": told.description,
         "system_prompt": told.system_prompt,
-        "tools": [tool.name for tool in told.tools],
+        "tools": [tool.id for tool in told.tools],
         "queue_name": told.queue or None,
         "definition_hash": found.definition_hash,
         "registered_at": iso_of(found.registered_at),

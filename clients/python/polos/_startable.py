@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from .v1 import agents_pb2
+from .v1 import definitions_pb2
 
 
 In = TypeVar("In", contravariant=True)
@@ -41,4 +41,4 @@ class AnsweringAgent(Protocol):
 class StartableAgent(AnsweringAgent, Protocol):
     """One that this process defines."""
 
-    def definition(self) -> agents_pb2.AgentDefinition: ...
+    def definition(self) -> definitions_pb2.AgentDefinition: ...

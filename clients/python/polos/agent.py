@@ -22,7 +22,7 @@ from .stop_conditions import combined
 from .stream import StreamStart
 from .tool import Tool
 from .types import AgentResult
-from .v1 import agents_pb2
+from .v1 import definitions_pb2
 from .workflow import Workflow
 
 Input = str | list[dict[str, Any]]
@@ -131,25 +131,33 @@ class Agent(Workflow[Any, AgentResult[T]], Generic[T]):
             "ctx.step.agent_invoke_and_wait(key, agent.with_input(...)) inside a workflow"
         )
 
-    def definition(self) -> agents_pb2.AgentDefinition:
+    def definition(self) -> definitions_pb2.AgentDefinition:
         """As the server stores it."""
         return self._definition
 
-    def _define(self) -> agents_pb2.AgentDefinition:
+    def _define(self) -> definitions_pb2.AgentDefinition:
         stop = combined(self.stop_conditions)
         schema = "" if self.output_schema is None else _schema_text(self.output_schema)
-        return agents_pb2.AgentDefinition(
+        return definitions_pb2.AgentDefinition(
             id=self.id,
             description=self.description,
-            provider=self._provider_row,
-            model=self.model,
+            models=[
+                definitions_pb2.ModelSpec(
+                    provider=self._provider_row,
+                    model=self.model,
+                    base_url=self.provider_base_url or "",
+                    temperature=self.temperature,
+                    max_output_tokens=self.max_output_tokens or 0,
+                )
+            ],
             system_prompt=self.system_prompt or "",
             tools=[tool.definition() for tool in self.tools],
-            temperature=self.temperature,
-            max_output_tokens=self.max_output_tokens or 0,
-            base_url=self.provider_base_url or "",
-            max_steps=stop.max_steps,
-            max_total_tokens=stop.max_total_tokens,
+            max_turns=stop.max_steps,
+            stop_conditions=(
+                [definitions_pb2.StopCondition(max_tokens=stop.max_total_tokens)]
+                if stop.max_total_tokens
+                else []
+            ),
             output_schema_json=schema,
             queue=self.queue,
         )

@@ -153,7 +153,7 @@ def _tool_dict(found: tools_pb2.Tool) -> dict[str, Any]:
     """A tool as hosts offered it last, as a plain dict."""
     told = found.definition
     return {
-        "id": told.name,
+        "id": told.id,
         "description": told.description,
         "parameters": json.loads(told.parameters_json) if told.parameters_json else None,
         "deployment_id": found.deployment,

@@ -8,8 +8,9 @@ from typing import Any, Protocol, overload
 
 from . import _registry
 from ._checks import checked_tool_name, refuse, spelling_checked
+from ._codec import times
 from ._codec.schema import schema_of
-from .v1 import agents_pb2
+from .v1 import common_pb2, definitions_pb2
 from .workflow import Function, In, Out, Workflow
 
 
@@ -71,17 +72,19 @@ class Tool(Workflow[In, Out]):
     def _register(self) -> None:
         _registry.tools[self.id] = self
 
-    def definition(self) -> agents_pb2.ToolDefinition:
+    def definition(self) -> definitions_pb2.ToolDefinition:
         """As the server and the model see it."""
         return self._definition
 
-    def _define(self) -> agents_pb2.ToolDefinition:
-        return agents_pb2.ToolDefinition(
-            name=self.id,
+    def _define(self) -> definitions_pb2.ToolDefinition:
+        return definitions_pb2.ToolDefinition(
+            id=self.id,
             description=self.description,
             parameters_json=json.dumps(self.parameters, ensure_ascii=False),
-            timeout_ms=0 if self.timeout is None else max(1, round(self.timeout * 1000)),
-            at_most_once=self.at_most_once,
+            timeout=times.length(self.timeout),
+            on_lost=(
+                common_pb2.LOST_CALL_UNKNOWN if self.at_most_once else common_pb2.LOST_CALL_REPEAT
+            ),
         )
 
     def to_llm_tool_definition(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing_extensions import TypeVar
 
 from . import _registry, sync
 from ._checks import check_client, checked_id, refuse, spelling_checked
+from ._codec import times
 from ._codec.text import dumps_argument, sentences
 from ._execution import pool
 from ._execution.starts import StartOptions
@@ -24,7 +25,7 @@ from .event import event_fields
 from .handle import ExecutionHandle
 from .queue import Queue, default_name, name_of
 from .schedule import schedule_offer
-from .v1 import host_pb2, schedules_pb2
+from .v1 import definitions_pb2, schedules_pb2
 
 log = logging.getLogger("polos")
 
@@ -66,7 +67,7 @@ class Workflow(Generic[In, Out]):
         *,
         state_schema: type[BaseModel] | None = None,
         on_cancel: Function | None = None,
-        trigger: host_pb2.EventTrigger | None = None,
+        trigger: definitions_pb2.EventTrigger | None = None,
         schedule: schedules_pb2.ScheduleSpec | None = None,
         queue: str = "",
     ) -> None:
@@ -105,9 +106,9 @@ class Workflow(Generic[In, Out]):
             "outside, ctx.step.invoke_and_wait(key, ...) inside another; .func is the function"
         )
 
-    def offer(self) -> host_pb2.WorkflowDefinition:
+    def offer(self) -> definitions_pb2.WorkflowDefinition:
         """As hosts offer it to the server."""
-        return host_pb2.WorkflowDefinition(
+        return definitions_pb2.WorkflowDefinition(
             id=self.id,
             description=self.description,
             trigger=self.trigger,
@@ -277,7 +278,7 @@ def _checked_state(name: str, schema: Any) -> type[BaseModel] | None:
 
 def _trigger(
     topic: str | None, batch_size: int, batch_timeout_seconds: float | None
-) -> host_pb2.EventTrigger | None:
+) -> definitions_pb2.EventTrigger | None:
     if topic is None:
         if batch_size != 1 or batch_timeout_seconds is not None:
             raise ValueError("batch_size and batch_timeout_seconds need trigger_on_event")
@@ -286,10 +287,10 @@ def _trigger(
         raise ValueError(f"trigger_on_event is a topic of 1 to 512 bytes, not {topic!r}")
     if batch_size < 1 or (batch_timeout_seconds is not None and not batch_timeout_seconds > 0):
         raise ValueError("batch_size is 1 or more, batch_timeout_seconds more than 0")
-    return host_pb2.EventTrigger(
+    return definitions_pb2.EventTrigger(
         topic=topic,
         batch_size=batch_size,
-        batch_timeout_ms=round((batch_timeout_seconds or 0) * 1000),
+        batch_timeout=times.length(batch_timeout_seconds),
     )
 
 

@@ -23,6 +23,7 @@ from polos.v1 import (
     agents_pb2,
     agents_pb2_grpc,
     common_pb2,
+    definitions_pb2,
     history_pb2,
     host_pb2,
     runs_pb2,
@@ -74,7 +75,7 @@ class FakeServer(
         self.heartbeats = 0  # envelopes without messages
         self.hold_acks = False
         self.lost: list[host_pb2.HeldTask] = []  # told in the next Welcome
-        self.registered: dict[str, agents_pb2.AgentDefinition] = {}
+        self.registered: dict[str, definitions_pb2.AgentDefinition] = {}
         self.starts: list[agents_pb2.AgentServiceStartRequest] = []
         self.start_errors: list[grpc.StatusCode] = []  # answered before a start succeeds
         self.watch_script: list[runs_pb2.RunServiceWatchResponse | str] = []

@@ -330,10 +330,10 @@ def test_ids_that_bring_no_memory_say_so(name):
 
 def test_an_api_of_a_provider_is_a_row_of_the_server():
     agent = Agent(id="a", provider="openai", model="m", provider_llm_api="chat_completions")
-    assert agent.definition().provider == "openai_chat" and agent.provider == "openai"
+    assert agent.definition().models[0].provider == "openai_chat" and agent.provider == "openai"
     for llm_api in (None, "responses"):
         agent = Agent(id="a", provider="openai", model="m", provider_llm_api=llm_api)
-        assert agent.definition().provider == "openai"
+        assert agent.definition().models[0].provider == "openai"
 
 
 async def test_runs_and_contexts_have_the_documented_fields(client):

@@ -26,6 +26,7 @@ from polos import (
     tool,
     workflow,
 )
+from polos.v1 import common_pb2
 
 
 class City(BaseModel):
@@ -44,7 +45,7 @@ def test_a_tool_takes_its_name_schema_and_description_from_the_function():
 
     assert isinstance(get_weather, Tool)
     definition = get_weather.definition()
-    assert definition.name == "get_weather"
+    assert definition.id == "get_weather"
     assert definition.description == "Get weather for a city"
     schema = json.loads(definition.parameters_json)
     assert schema["properties"]["city"]["type"] == "string"
@@ -60,7 +61,8 @@ def test_a_model_of_the_enclosing_function_is_found():
         return input.x
 
     assert t.parameters["properties"].keys() == {"x"}
-    assert t.definition().timeout_ms == 2500 and t.definition().at_most_once
+    assert t.definition().timeout.ToMilliseconds() == 2500
+    assert t.definition().on_lost == common_pb2.LOST_CALL_UNKNOWN
 
 
 def test_a_tool_without_input_takes_an_empty_object():
@@ -129,9 +131,9 @@ def test_stop_conditions_become_limits():
             max_tokens(MaxTokensConfig(limit=50000)),
         ]
     )
-    assert agent.definition().max_steps == 10
-    assert agent.definition().max_total_tokens == 50000
-    assert an_agent(stop_conditions=[max_steps]).definition().max_steps == 20
+    assert agent.definition().max_turns == 10
+    assert [c.max_tokens for c in agent.definition().stop_conditions] == [50000]
+    assert an_agent(stop_conditions=[max_steps]).definition().max_turns == 20
     assert max_steps(limit=3).max_steps == 3
     with pytest.raises(UnsupportedFeatureError, match="stop_conditions"):
         an_agent(stop_conditions=[lambda ctx: True])
@@ -156,11 +158,12 @@ def test_an_agent_definition_carries_everything():
         output_schema=City,
     )
     definition = agent.definition()
-    assert definition.HasField("temperature") and definition.temperature == 0.0
-    assert not an_agent().definition().HasField("temperature")
-    assert [each.name for each in definition.tools] == ["t"]
+    (model,) = definition.models
+    assert model.HasField("temperature") and model.temperature == 0.0
+    assert not an_agent().definition().models[0].HasField("temperature")
+    assert [each.id for each in definition.tools] == ["t"]
     assert json.loads(definition.output_schema_json)["required"] == ["city"]
-    assert definition.base_url == "http://x" and definition.max_output_tokens == 10
+    assert model.base_url == "http://x" and model.max_output_tokens == 10
 
 
 def test_a_workflow_takes_typed_and_untyped_payloads():

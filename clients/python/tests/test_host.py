@@ -34,7 +34,7 @@ async def test_hello_says_what_is_offered(fake, fake_client):
 
     await serve(fake_client)
     (hello,) = fake.hellos
-    assert [t.name for t in hello.offers.tools] == ["get_weather"]
+    assert [t.id for t in hello.offers.tools] == ["get_weather"]
     assert [w.id for w in hello.offers.workflows] == ["flow"]
     assert hello.slots == 100 and hello.deployment == "default" and hello.host_token == ""
 

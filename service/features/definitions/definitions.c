@@ -311,7 +311,7 @@ bool definition_judge_model(struct partition *partition, const struct agent_defi
     *failure =
         failure_make(found.code, REASON_INVALID_PROVIDER,
                      arena_printf(arena, "agent '" STR_FMT "': %s", STR_ARG(agent->id), found.why));
-    failure->field = STR("agent.provider");
+    failure->field = STR("agent.models[0].provider");
     return false;
 }
 

@@ -90,7 +90,7 @@ static bool prepare_agent(struct partition *partition, struct run_spec *spec, st
         bool is_key = found.code == CODE_FAILED_PRECONDITION;
         return refuse_start(ret, found.code,
                             is_key ? REASON_PROVIDER_KEY_MISSING : REASON_INVALID_PROVIDER,
-                            "agent.provider", str_of(found.why));
+                            "agent.models[0].provider", str_of(found.why));
     }
     uint32_t steps = definition->agent.max_steps;
     spec->turns_max = steps == 0 ? AGENT_STEPS_DEFAULT : steps;

@@ -5,10 +5,10 @@ Method: the real polosd, and a server that answers as each case says; what count
 import json
 import unittest
 
-from polos.v1 import agents_pb2, messages_pb2, runs_pb2
+from polos.v1 import agents_pb2, definitions_pb2, messages_pb2, runs_pb2
 
 from tests.integration.llm_transport.replay import HANG, Raw, ReplayServer, Response, chunk, sse
-from tests.lib.polosd import Server, common_pb2
+from tests.lib.polosd import Server, common_pb2, model_of
 
 HELLO = sse(chunk({"content": "hello"}), chunk({}, "stop"))
 BUSY = Response(b'{"error":{"message":"busy"}}', status=503, content_type="application/json")
@@ -23,8 +23,8 @@ class Polosd(unittest.TestCase):
         cls.server.start()
 
     def register(self, agent_id, model):
-        definition = agents_pb2.AgentDefinition(
-            id=agent_id, provider="openai_compatible", model="m", base_url=model.url)
+        definition = definitions_pb2.AgentDefinition(
+            id=agent_id, models=[model_of("openai_compatible", "m", base_url=model.url)])
         self.server.agents.Register(agents_pb2.AgentServiceRegisterRequest(agent=definition))
 
     def run_with(self, *responses):

@@ -9,11 +9,19 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import (Server, agents_pb2, common_pb2, host_pb2, messages_pb2, options_of,
-                              runs_pb2, steps_pb2, topics_pb2, workflows_pb2)
+from tests.lib.polosd import (Server, agents_pb2, common_pb2, definitions_pb2, host_pb2,
+                              messages_pb2, options_of, runs_pb2, steps_pb2, topics_pb2,
+                              workflows_pb2)
 
-TOOL = agents_pb2.ToolDefinition(
-    name="add", parameters_json='{"type":"object","properties":{"a":{"type":"number"}}}')
+TOOL = definitions_pb2.ToolDefinition(
+    id="add", parameters_json='{"type":"object","properties":{"a":{"type":"number"}}}')
+
+
+stop = definitions_pb2.StopCondition
+
+
+def model(provider="scripted", name="m", **fields):
+    return polosd.model_of(provider, name, **fields)
 
 
 class BadInput(unittest.TestCase):
@@ -50,10 +58,11 @@ class BadInput(unittest.TestCase):
                 ("openai_compatible", "http://h:99999/v1", "port"),
                 ("openai_compatible", "https://h/v1#x", "#"), ("openai", "https://", "host")):
             with self.subTest(provider=provider, base_url=base_url):
-                definition = agents_pb2.AgentDefinition(
-                    id="odd", provider=provider, model="m", base_url=base_url)
+                definition = definitions_pb2.AgentDefinition(
+                    id="odd", models=[model(provider, base_url=base_url)])
                 message = self.refused(
-                    grpc.StatusCode.INVALID_ARGUMENT, "INVALID_PROVIDER", "agent.provider",
+                    grpc.StatusCode.INVALID_ARGUMENT, "INVALID_PROVIDER",
+                    "agent.models[0].provider",
                     self.server.agents.Register,
                     agents_pb2.AgentServiceRegisterRequest(agent=definition))
                 self.assertIn("agent 'odd'", message)
@@ -61,35 +70,42 @@ class BadInput(unittest.TestCase):
 
     def test_a_host_with_an_unknown_provider_is_told(self):
         hello = polosd.hello_of(host_id="h", agents=[
-            agents_pb2.AgentDefinition(id="odd", provider="nosuch", model="m")])
+            definitions_pb2.AgentDefinition(id="odd", models=[model("nosuch")])])
         message = self.refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_PROVIDER",
-                               "agent.provider", list, self.server.tools.Connect(iter([hello])))
+                               "agent.models[0].provider", list,
+                               self.server.tools.Connect(iter([hello])))
         self.assertIn("agent 'odd': unknown provider \"nosuch\"", message)
 
     def test_missing_key_names_the_variable(self):
-        definition = agents_pb2.AgentDefinition(id="keyless", provider="openai", model="m")
+        definition = definitions_pb2.AgentDefinition(id="keyless", models=[model("openai")])
         registered = self.server.agents.Register(
             agents_pb2.AgentServiceRegisterRequest(agent=definition))
         self.assertEqual(registered.model_reach, agents_pb2.MODEL_REACH_NO_KEY)
         message = self.refused(grpc.StatusCode.FAILED_PRECONDITION, "PROVIDER_KEY_MISSING",
-                               "agent.provider", self.run_agent, "keyless", input="hi")
+                               "agent.models[0].provider", self.run_agent, "keyless", input="hi")
         self.assertIn("OPENAI_API_KEY", message)
 
     def test_bad_definitions(self):
         for definition, field in [
-            (agents_pb2.AgentDefinition(id="", provider="scripted", model="m"), "agent.id"),
-            (agents_pb2.AgentDefinition(id="a b", provider="scripted", model="m"), "agent.id"),
-            (agents_pb2.AgentDefinition(id="a", model="m"), "agent.provider"),
-            (agents_pb2.AgentDefinition(id="a", provider="scripted"), "agent.model"),
-            (agents_pb2.AgentDefinition(id="a", provider="scripted", model="m",
-                                        provider_options_json="[1]"),
-             "agent.provider_options_json"),
-            (agents_pb2.AgentDefinition(
-                id="a", provider="scripted", model="m",
-                tools=[TOOL, agents_pb2.ToolDefinition(name="b", parameters_json="{")]),
+            (dict(id=""), "agent.id"), (dict(id="a b"), "agent.id"),
+            (dict(models=[]), "agent.models"), (dict(models=[model(), model()]), "agent.models"),
+            (dict(models=[model("")]), "agent.models[0].provider"),
+            (dict(models=[model(name="")]), "agent.models[0].model"),
+            (dict(models=[model(options_json="[1]")]), "agent.models[0].options_json"),
+            (dict(max_turns=1001), "agent.max_turns"),
+            (dict(stop_conditions=[stop()]), "agent.stop_conditions[0]"),
+            (dict(stop_conditions=[stop(max_tokens=1), stop(max_tokens=0)]),
+             "agent.stop_conditions[1].max_tokens"),
+            (dict(stop_conditions=[stop(max_turns=0)]), "agent.stop_conditions[0].max_turns"),
+            (dict(stop_conditions=[stop(max_turns=1)] * 33), "agent.stop_conditions"),
+            (dict(tools=[TOOL, definitions_pb2.ToolDefinition(id="b", parameters_json="{")]),
              "agent.tools[1].parameters_json"),
+            (dict(tools=[definitions_pb2.ToolDefinition(id="b", on_lost=3)]),
+             "agent.tools[0].on_lost"),
         ]:
             with self.subTest(field=field):
+                definition = definitions_pb2.AgentDefinition(
+                    **dict(dict(id="a", models=[model()]), **definition))
                 request = agents_pb2.AgentServiceRegisterRequest(agent=definition)
                 self.refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", field,
                              self.server.agents.Register, request)
@@ -137,8 +153,8 @@ class BadInput(unittest.TestCase):
                              message)
 
     def test_media_that_a_provider_cant_be_shown(self):
-        definition = agents_pb2.AgentDefinition(
-            id="reader", provider="openai_compatible", model="m", base_url="http://127.0.0.1:1/v1")
+        definition = definitions_pb2.AgentDefinition(
+            id="reader", models=[model("openai_compatible", base_url="http://127.0.0.1:1/v1")])
         self.server.agents.Register(agents_pb2.AgentServiceRegisterRequest(agent=definition))
         video = messages_pb2.Part(media=messages_pb2.Media(data=b"x", media_type="video/mp4"))
         message = self.refused(

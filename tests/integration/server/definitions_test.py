@@ -8,9 +8,10 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import agents_pb2, host_pb2, tools_pb2, workflows_pb2
+from tests.lib.polosd import agents_pb2, common_pb2, definitions_pb2, tools_pb2, workflows_pb2
 
-LOOK = agents_pb2.ToolDefinition(name="look", description="Looks.", parameters_json="{}")
+LOOK = definitions_pb2.ToolDefinition(id="look", description="Looks.", parameters_json="{}",
+                                      on_lost=common_pb2.LOST_CALL_REPEAT)
 VERSIONS = 600  # They go in three pieces.
 
 
@@ -50,7 +51,7 @@ class Definitions(polosd.Hosted):
         self.server.start()
 
     def test_what_a_host_offered_is_shown_after_it(self):
-        each = host_pb2.WorkflowDefinition(id="each", description="Each.", queue="mail")
+        each = definitions_pb2.WorkflowDefinition(id="each", description="Each.", queue="mail")
         host = self.host("one", tools=[LOOK], workflows=[each], deployment="v7")
         shown = self.server.workflows.Get(
             workflows_pb2.WorkflowServiceGetRequest(workflow_id="each")).workflow
@@ -95,7 +96,7 @@ class Definitions(polosd.Hosted):
             tasks.append((host, task))
             held.set()
 
-        flow = host_pb2.WorkflowDefinition(id="flow")
+        flow = definitions_pb2.WorkflowDefinition(id="flow")
         first = self.host("one", workflows=[flow], work=work)
         run_id = self.server.start_workflow("flow")
         self.assertTrue(held.wait(10))

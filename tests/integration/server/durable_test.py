@@ -12,11 +12,11 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import agents_pb2, common_pb2, host_pb2, steps_pb2
+from tests.lib.polosd import agents_pb2, common_pb2, definitions_pb2, host_pb2, steps_pb2
 
-ADD = agents_pb2.ToolDefinition(name="add", parameters_json='{"type":"object"}')
-ONCE = agents_pb2.ToolDefinition(name="pay", parameters_json='{"type":"object"}',
-                                 at_most_once=True)
+ADD = definitions_pb2.ToolDefinition(id="add", parameters_json='{"type":"object"}')
+ONCE = definitions_pb2.ToolDefinition(id="pay", parameters_json='{"type":"object"}',
+                                 on_lost=common_pb2.LOST_CALL_UNKNOWN)
 CALL = [{"tool_calls": [{"name": "add", "arguments": {"a": 1}}]}, {"text": "got {{tool_result}}"}]
 
 
@@ -229,7 +229,7 @@ class Durable(Hosted):
         def messages():
             yield polosd.hello_of(
                 host_id="one", slots=1, held=held,
-                workflows=[host_pb2.WorkflowDefinition(id="w")])
+                workflows=[definitions_pb2.WorkflowDefinition(id="w")])
             yield polosd.envelope_of(1, task_done=done)
             stop.wait(20)
 
@@ -390,7 +390,7 @@ class Durable(Hosted):
 
     def test_limits_end_an_agents_loop(self):
         self.server.agent("loop", [{"tool_calls": [{"name": "add", "arguments": {}}],
-                                    "text": "again"}] * 5, tools=[ADD], max_steps=3)
+                                    "text": "again"}] * 5, tools=[ADD], max_turns=3)
         self.host(tools=["add"], work=lambda h, t: h.done(t, 1))
         run = self.server.wait_ended(self.server.start_agent("loop"))
         self.assertEqual((run.stop_reason, run.turn_count),
@@ -403,7 +403,7 @@ class Durable(Hosted):
 
         def messages():
             yield polosd.hello_of(
-                host_id="silent", slots=1, workflows=[host_pb2.WorkflowDefinition(id="w")])
+                host_id="silent", slots=1, workflows=[definitions_pb2.WorkflowDefinition(id="w")])
             silent.wait(30)
 
         stream = self.server.tools.Connect(messages())
@@ -481,7 +481,7 @@ class Streams(Hosted):
     def raw(self, messages):
         """A stream of our own: what is put is sent, None ends it; its answers are read by hand."""
         messages.put(polosd.hello_of(
-            host_id="raw", slots=1, workflows=[host_pb2.WorkflowDefinition(id="w")]))
+            host_id="raw", slots=1, workflows=[definitions_pb2.WorkflowDefinition(id="w")]))
         self.addCleanup(messages.put, None)
         stream = self.server.tools.Connect(iter(messages.get, None))
         self.assertTrue(next(stream).HasField("welcome"))
@@ -552,7 +552,7 @@ class Streams(Hosted):
         self.assertTrue(at_work.wait(10))
         for token in ("", "no such token"):
             twin = polosd.hello_of(host_id="same", slots=1, host_token=token,
-                                   workflows=[host_pb2.WorkflowDefinition(id="w")])
+                                   workflows=[definitions_pb2.WorkflowDefinition(id="w")])
             with self.assertRaises(grpc.RpcError) as caught:
                 list(self.server.tools.Connect(iter([twin]), timeout=5))
             self.assertEqual(polosd.details_of(caught.exception)[0], "HOST_ID_TAKEN")
@@ -562,8 +562,8 @@ class Streams(Hosted):
 
     def test_a_host_that_beats_and_never_answers_is_timed_out(self):
         """Its lease lives; the call's own timeout and the run's end what it holds."""
-        tool = agents_pb2.ToolDefinition(name="hang", parameters_json='{"type":"object"}',
-                                         timeout_ms=400)
+        tool = definitions_pb2.ToolDefinition(id="hang", parameters_json='{"type":"object"}',
+                                         timeout=polosd.length(400))
         self.server.agent("patient", [
             {"tool_calls": [{"name": "hang", "arguments": {}}]}, {"text": "{{tool_result}}"},
         ], tools=[tool])

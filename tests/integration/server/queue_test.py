@@ -10,8 +10,8 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import (agents_pb2, child, common_pb2, history_pb2, host_pb2, options_of,
-                              queues_pb2, steps_pb2, workflows_pb2)
+from tests.lib.polosd import (agents_pb2, child, common_pb2, definitions_pb2, history_pb2,
+                              options_of, queues_pb2, steps_pb2, workflows_pb2)
 
 QUEUED = common_pb2.Waiting.KIND_QUEUE
 
@@ -252,7 +252,7 @@ class Queues(polosd.Hosted):
         host = self.host(tools=["look"], queues=[definition("mail", **limits)])
         self.server.agent("a", [{"tool_calls": [{"name": "look", "arguments": {}}]},
                                 {"text": "found"}],
-                          tools=[agents_pb2.ToolDefinition(name="look")], queue="mail")
+                          tools=[definitions_pb2.ToolDefinition(id="look")], queue="mail")
         return host
 
     def ended(self, run_id):
@@ -369,7 +369,7 @@ class Queues(polosd.Hosted):
                          ('"three"', common_pb2.STOP_REASON_END, 3))
         self.assertEqual([turn.text for turn in self.server.get(run.id).turns],
                          ["one", "two", "three"])
-        self.server.agent("q", [{"text": "on", "pause": True}] * 9, max_steps=2)
+        self.server.agent("q", [{"text": "on", "pause": True}] * 9, max_turns=2)
         run = self.server.wait_ended(self.agent("q"))
         self.assertEqual((run.stop_reason, run.turn_count),
                          (common_pb2.STOP_REASON_MAX_TURNS, 2))

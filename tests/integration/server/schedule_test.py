@@ -14,7 +14,7 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import host_pb2, runs_pb2, schedules_pb2
+from tests.lib.polosd import definitions_pb2, runs_pb2, schedules_pb2
 
 ZONES = "/usr/share/zoneinfo"
 
@@ -158,7 +158,7 @@ class Schedules(unittest.TestCase):
 
     def test_a_host_offers_it_with_its_workflow(self):
         host = polosd.Host(self.server, work=None)
-        host.hello["workflows"] = [host_pb2.WorkflowDefinition(
+        host.hello["workflows"] = [definitions_pb2.WorkflowDefinition(
             id="tick", schedule=schedules_pb2.ScheduleSpec(cron="30 9 * * MON-FRI", key="work"))]
         self.hosts.append(host.start())
         self.assertTrue(host.welcome.wait(20))

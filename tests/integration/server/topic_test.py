@@ -8,7 +8,7 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import host_pb2, topics_pb2
+from tests.lib.polosd import definitions_pb2, topics_pb2
 
 
 class Topics(polosd.Hosted):
@@ -46,8 +46,8 @@ class Topics(polosd.Hosted):
 
     def test_a_trigger_keeps_its_events(self):
         host = polosd.Host(self.server, work=lambda host, task: self.tasks.put(task))
-        host.hello["workflows"] = [host_pb2.WorkflowDefinition(
-            id="pairs", trigger=host_pb2.EventTrigger(topic="orders", batch_size=2))]
+        host.hello["workflows"] = [definitions_pb2.WorkflowDefinition(
+            id="pairs", trigger=definitions_pb2.EventTrigger(topic="orders", batch_size=2))]
         self.hosts.append(host.start())
         self.assertTrue(host.welcome.wait(10))
         self.publish("orders", 1, 2, 3)

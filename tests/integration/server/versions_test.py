@@ -7,7 +7,7 @@ import time
 import unittest
 
 from tests.lib import polosd
-from tests.lib.polosd import agents_pb2, common_pb2, host_pb2, runs_pb2, steps_pb2, suspend_pb2
+from tests.lib.polosd import common_pb2, definitions_pb2, host_pb2, runs_pb2, steps_pb2, suspend_pb2
 
 MISFIT = "the code does not ask for the steps its history has:\n  history (expected)  code (actual)"
 
@@ -256,7 +256,7 @@ class Versions(polosd.Hosted):
         self.ends(run_id, 1)
 
     def test_a_tool_call_is_stopped_like_a_workflow(self):
-        tool = agents_pb2.ToolDefinition(name="t")
+        tool = definitions_pb2.ToolDefinition(id="t")
         self.server.agent("talker", [{"tool_calls": [{"name": "t", "arguments": {}}]},
                                      {"text": "done"}], [tool])
         old = self.host("v1", workflows=[], tools=["t"])

@@ -11,7 +11,7 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import (agents_pb2, child, common_pb2, host_pb2, options_of, runs_pb2,
+from tests.lib.polosd import (child, common_pb2, definitions_pb2, host_pb2, options_of, runs_pb2,
                               steps_pb2, suspend_pb2, topics_pb2, waiting_of, workflows_pb2)
 
 
@@ -242,7 +242,7 @@ class Waits(polosd.Hosted):
         host = self.host(tools=["look"])
         call = {"tool_calls": [{"name": "look", "arguments": {}}]}
         self.server.agent("a", [call] * calls + [{"text": "done"}],
-                          tools=[polosd.agents_pb2.ToolDefinition(name="look")])
+                          tools=[polosd.definitions_pb2.ToolDefinition(id="look")])
         return host, self.server.start_agent("a")
 
     def ask(self, host, task, **fields):
@@ -517,7 +517,7 @@ class Waits(polosd.Hosted):
 
     def test_a_retried_parent_is_told_of_an_agent_as_the_first_would_have_been(self):
         host = self.host("w", tools=["t"])
-        tool = agents_pb2.ToolDefinition(name="t", parameters_json='{"type":"object"}')
+        tool = definitions_pb2.ToolDefinition(id="t", parameters_json='{"type":"object"}')
         self.server.agent("typed", [{"tool_calls": [{"name": "t", "arguments": {}}]},
                                     {"text": '{"n": 1}'}], tools=[tool],
                           output_schema_json='{"type":"object"}')
@@ -541,7 +541,7 @@ class Waits(polosd.Hosted):
 
     def below_a_tool(self, host, **fields):
         """An agent's run whose tool waits for a child; the tool's task, and the child's."""
-        tool = agents_pb2.ToolDefinition(name="t", parameters_json='{"type":"object"}', **fields)
+        tool = definitions_pb2.ToolDefinition(id="t", parameters_json='{"type":"object"}', **fields)
         self.server.agent("asks", [{"tool_calls": [{"name": "t", "arguments": {}}]},
                                    {"text": "done"}], tools=[tool])
         run_id = self.server.start_agent("asks")
@@ -674,10 +674,10 @@ class Waits(polosd.Hosted):
         self.assertEqual(next(stream).event.data_json, '"last"')
 
     def test_events_start_workflows_once_each(self):
-        single = host_pb2.WorkflowDefinition(
-            id="each", trigger=host_pb2.EventTrigger(topic="orders"))
-        batch = host_pb2.WorkflowDefinition(
-            id="many", trigger=host_pb2.EventTrigger(topic="orders", batch_size=3))
+        single = definitions_pb2.WorkflowDefinition(
+            id="each", trigger=definitions_pb2.EventTrigger(topic="orders"))
+        batch = definitions_pb2.WorkflowDefinition(
+            id="many", trigger=definitions_pb2.EventTrigger(topic="orders", batch_size=3))
         host = self.host()
         host.close()
         host.hello["workflows"] = [single, batch]

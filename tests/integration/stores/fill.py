@@ -21,9 +21,9 @@ import grpc
 from tests.integration.stores import answers, programs
 from tests.integration.stores.programs import TOOL, Code
 from tests.lib import polosd
-from tests.lib.polosd import (Server, agents_pb2, common_pb2, host_pb2, options_of, queues_pb2,
-                              runs_pb2, schedules_pb2, suspend_pb2, tools_pb2, topics_pb2,
-                              workflows_pb2)
+from tests.lib.polosd import (Server, agents_pb2, common_pb2, definitions_pb2, options_of,
+                              queues_pb2, runs_pb2, schedules_pb2, suspend_pb2, tools_pb2,
+                              topics_pb2, workflows_pb2)
 
 CLOCK = os.path.abspath(os.environ.get("CLOCK_LIBRARY", "tests/lib/libclock.so"))
 DUMP = os.path.abspath(os.environ.get("STORE_DUMP", "tests/lib/store_dump"))
@@ -55,9 +55,10 @@ def queue(name, **limits):
 
 
 TRIGGERS = {
-    "each": host_pb2.EventTrigger(topic="orders"),
-    "threes": host_pb2.EventTrigger(topic="clicks", batch_size=3),
-    "timed": host_pb2.EventTrigger(topic="counted", batch_size=3, batch_timeout_ms=2 * HOUR_MS),
+    "each": definitions_pb2.EventTrigger(topic="orders"),
+    "threes": definitions_pb2.EventTrigger(topic="clicks", batch_size=3),
+    "timed": definitions_pb2.EventTrigger(topic="counted", batch_size=3,
+                                         batch_timeout=timedelta(hours=2)),
 }
 
 
@@ -171,7 +172,7 @@ class Fill:
             self.leave(host)
 
     def main_host(self, host_id="main"):
-        of = {name: host_pb2.WorkflowDefinition(id=name) for name in programs.WORKFLOWS
+        of = {name: definitions_pb2.WorkflowDefinition(id=name) for name in programs.WORKFLOWS
               if name != "mortal"}
         add_triggers(of.values())
         of["hourly"].schedule.CopyFrom(schedules_pb2.ScheduleSpec(cron="30 * * * *"))
@@ -179,9 +180,9 @@ class Fill:
         return self.host(
             host_id, list(of.values()), list(programs.TOOLS),
             queues=[queue("narrow", concurrency_limit=1), queue("kids", concurrency_limit=50)],
-            agents=[agents_pb2.AgentDefinition(
-                id="offered", provider="scripted", model="test", description="by a host",
-                provider_options_json=json.dumps({"script": [{"text": "I was offered"}]}))])
+            agents=[definitions_pb2.AgentDefinition(
+                id="offered", description="by a host", models=[polosd.model_of(
+                    options_json=json.dumps({"script": [{"text": "I was offered"}]}))])])
 
     def define(self):
         put = queues_pb2.QueueServicePutRequest
@@ -205,7 +206,7 @@ class Fill:
         self.talk("talker", session_id="a session", user_id="a user", conversation_id="a talk")
         self.ended("talker")
         agent("talker", [{"text": "hello from the second"}], description="told to talk",
-              system_prompt="Talk.", temperature=0.5, max_output_tokens=100)
+              system_prompt="Talk.", model=dict(temperature=0.5, max_output_tokens=100))
         self.talk("talker-again", "talker")
         self.talk("talker-overridden", "talker",
                   options=json.dumps({"script": [{"text": "as the start said"}]}))
@@ -224,12 +225,13 @@ class Fill:
         agent("trying", [{"text": "at last", "error": {
             "reason": "BUSY", "retryable": True, "attempts": 1}}])
         self.talk("trying")
-        agent("short", [CALL] * 3, tools=[TOOL["look"]], max_steps=2)
+        agent("short", [CALL] * 3, tools=[TOOL["look"]], max_turns=2)
         self.talk("short")
-        agent("frugal", [CALL] * 9, tools=[TOOL["look"]], max_total_tokens=5)
+        agent("frugal", [CALL] * 9, tools=[TOOL["look"]],
+              stop_conditions=[definitions_pb2.StopCondition(max_tokens=5)])
         self.talk("frugal")
         agent("busy", [CALL] * 20 + [call_of("later"), {"text": "a long day"}],
-              tools=[TOOL["look"], TOOL["later"]], max_steps=100)
+              tools=[TOOL["look"], TOOL["later"]], max_turns=100)
         self.talk("busy", text=programs.LARGE)
         agent("waiter", [call_of("later"), {"text": "served: {{tool_result}}"}],
               tools=[TOOL["later"]])
@@ -298,8 +300,8 @@ class Fill:
     def losses(self):
         """A host that dies with a task; another one goes on."""
         self.server.agent("payer", [call_of("pay"), {"text": "{{tool_result}}"}], tools=[
-            agents_pb2.ToolDefinition(name="pay", parameters_json='{"type":"object"}',
-                                      at_most_once=True)])
+            definitions_pb2.ToolDefinition(id="pay", parameters_json='{"type":"object"}',
+                                      on_lost=common_pb2.LOST_CALL_UNKNOWN)])
         dying = polosd.Host(self.server, workflows=["mortal"], tools=["pay"], host_id="dying",
                             deployment="two", work=lambda host, task: host.step(
                                 task, 1, "first", 1) if task.name == "mortal" else None)
@@ -310,7 +312,7 @@ class Fill:
         self.until("mortal", "STEP_SETTLED")
         self.until("payer", "LEASE_GRANTED")
         self.leave(dying)
-        other = self.host("other", [host_pb2.WorkflowDefinition(id="mortal")],
+        other = self.host("other", [definitions_pb2.WorkflowDefinition(id="mortal")],
                           deployment="two")
         self.ended("mortal")
         self.ended("payer")

@@ -7,7 +7,7 @@ import collections
 import json
 
 from tests.lib import polosd
-from tests.lib.polosd import agents_pb2, child, common_pb2, host_pb2, steps_pb2
+from tests.lib.polosd import child, common_pb2, definitions_pb2, host_pb2, steps_pb2
 
 HOUR_MS = 3600 * 1000
 LONG = 150  # Steps: more than a snapshot is apart.
@@ -255,7 +255,7 @@ TOOLS = {f.__name__: f for f in (add, bad_tool, look, ask_user, slow_tool)}
 LATE_TOOLS = {"later": look}
 LATE_WORKFLOWS = {"offered_later": told}
 EVERYTHING = {**WORKFLOWS, **LATE_WORKFLOWS, **TOOLS, **LATE_TOOLS}
-TOOL = {name: agents_pb2.ToolDefinition(name=name, parameters_json='{"type":"object"}')
+TOOL = {name: definitions_pb2.ToolDefinition(id=name, parameters_json='{"type":"object"}')
         for name in (*TOOLS, *LATE_TOOLS)}
 CLEANS_UP = ("undoer",)
 

@@ -80,13 +80,13 @@ static void test_refuses_bad_texts(void **state)
         {"id", offsetof(struct agent_definition, id), {"a b", 3}},
         {"id", offsetof(struct agent_definition, id), {"a\0b", 3}},
         {"description", offsetof(struct agent_definition, description), {"\xff", 1}},
-        {"provider", offsetof(struct agent_definition, provider), {"", 0}},
-        {"model", offsetof(struct agent_definition, model), {"", 0}},
-        {"model", offsetof(struct agent_definition, model), {"\xc3", 1}},
+        {"models[0].provider", offsetof(struct agent_definition, provider), {"", 0}},
+        {"models[0].model", offsetof(struct agent_definition, model), {"", 0}},
+        {"models[0].model", offsetof(struct agent_definition, model), {"\xc3", 1}},
         {"system_prompt", offsetof(struct agent_definition, system_prompt), {"\xed\xa0\x80", 3}},
-        {"base_url", offsetof(struct agent_definition, base_url), {"ftp://x", 7}},
-        {"provider_options_json", offsetof(struct agent_definition, options_json), {"[1]", 3}},
-        {"provider_options_json", offsetof(struct agent_definition, options_json), {"{", 1}},
+        {"models[0].base_url", offsetof(struct agent_definition, base_url), {"ftp://x", 7}},
+        {"models[0].options_json", offsetof(struct agent_definition, options_json), {"[1]", 3}},
+        {"models[0].options_json", offsetof(struct agent_definition, options_json), {"{", 1}},
         {"output_schema_json", offsetof(struct agent_definition, output_schema_json), {"1", 1}},
     };
     (void)state;
@@ -102,18 +102,18 @@ static void test_refuses_bad_numbers_and_tools(void **state)
     struct agent_definition definition = full();
     (void)state;
     definition.temperature = -0.5;
-    refused(&definition, "temperature");
+    refused(&definition, "models[0].temperature");
     definition.temperature = INFINITY;
-    refused(&definition, "temperature");
+    refused(&definition, "models[0].temperature");
     definition = full();
     definition.max_steps = AGENT_STEPS_MAX + 1;
-    refused(&definition, "max_steps");
+    refused(&definition, "max_turns");
     definition = full();
     tools[1].name = STR("");
-    refused(&definition, "tools[1].name");
+    refused(&definition, "tools[1].id");
     definition = full();
     tools[1].name = tools[0].name;
-    refused(&definition, "tools[1].name");
+    refused(&definition, "tools[1].id");
     definition = full();
     tools[0].parameters_json = STR("{\"a\":}");
     refused(&definition, "tools[0].parameters_json");

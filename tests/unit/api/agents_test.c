@@ -27,19 +27,35 @@ static Polos__V1__AgentServiceRegisterResponse *put(struct world *world, const c
     Polos__V1__ToolDefinition tool = POLOS__V1__TOOL_DEFINITION__INIT;
     Polos__V1__ToolDefinition *tools[] = {&tool};
     Polos__V1__AgentDefinition agent = POLOS__V1__AGENT_DEFINITION__INIT;
-    tool.name = (char *)"look";
+    /* The strictest of each sort is kept. */
+    Polos__V1__StopCondition sorts[] = {
+        POLOS__V1__STOP_CONDITION__INIT, POLOS__V1__STOP_CONDITION__INIT,
+        POLOS__V1__STOP_CONDITION__INIT, POLOS__V1__STOP_CONDITION__INIT};
+    Polos__V1__StopCondition *stops[] = {&sorts[0], &sorts[1], &sorts[2], &sorts[3]};
+    for (size_t i = 0; i < COUNT_OF(sorts); i++) {
+        bool is_turns = i < 2;
+        sorts[i].condition_case = is_turns ? POLOS__V1__STOP_CONDITION__CONDITION_MAX_TURNS
+                                           : POLOS__V1__STOP_CONDITION__CONDITION_MAX_TOKENS;
+        if (is_turns) {
+            sorts[i].max_turns = 3 + (uint32_t)i;
+        } else {
+            sorts[i].max_tokens = 72 - (int64_t)i;
+        }
+    }
+    tool.id = (char *)"look";
     tool.parameters_json = (char *)"{\"type\": \"object\"}";
-    tool.timeout_ms = 7;
-    tool.at_most_once = true;
+    tool.timeout = world_length(7);
+    tool.on_lost = POLOS__V1__LOST_CALL__LOST_CALL_UNKNOWN;
     agent.id = (char *)id;
-    agent.provider = (char *)"simulated";
-    agent.model = (char *)"m";
+    Polos__V1__ModelSpec *model = world_model(&agent, "m");
     agent.system_prompt = (char *)prompt;
     agent.tools = tools;
     agent.n_tools = 1;
-    agent._temperature_case = POLOS__V1__AGENT_DEFINITION___TEMPERATURE_TEMPERATURE;
-    agent.temperature = 0;
-    agent.max_steps = 3;
+    model->_temperature_case = POLOS__V1__MODEL_SPEC___TEMPERATURE_TEMPERATURE;
+    model->max_output_tokens = 9;
+    agent.max_turns = 4;
+    agent.stop_conditions = stops;
+    agent.n_stop_conditions = COUNT_OF(stops);
     Polos__V1__AgentServiceRegisterRequest request =
         POLOS__V1__AGENT_SERVICE_REGISTER_REQUEST__INIT;
     request.agent = &agent;
@@ -56,14 +72,20 @@ static void expect(struct world *world, const char *id, const char *hash, const 
     const Polos__V1__AgentDefinition *agent = got->agent->definition;
     assert_string_equal(agent->id, id);
     assert_string_equal(agent->system_prompt, prompt);
-    assert_int_equal(agent->max_steps, 3);
-    assert_int_equal(agent->_temperature_case,
-                     POLOS__V1__AGENT_DEFINITION___TEMPERATURE_TEMPERATURE);
+    assert_int_equal(agent->max_turns, 3);
+    assert_int_equal(agent->n_stop_conditions, 1);
+    assert_int_equal(agent->stop_conditions[0]->max_tokens, 69);
+    assert_int_equal(agent->n_models, 1);
+    assert_string_equal(agent->models[0]->provider, "simulated");
+    assert_string_equal(agent->models[0]->model, "m");
+    assert_int_equal(agent->models[0]->max_output_tokens, 9);
+    assert_int_equal(agent->models[0]->_temperature_case,
+                     POLOS__V1__MODEL_SPEC___TEMPERATURE_TEMPERATURE);
     assert_int_equal(agent->n_tools, 1);
-    assert_string_equal(agent->tools[0]->name, "look");
+    assert_string_equal(agent->tools[0]->id, "look");
     assert_string_equal(agent->tools[0]->parameters_json, "{\"type\": \"object\"}");
-    assert_int_equal(agent->tools[0]->timeout_ms, 7);
-    assert_true(agent->tools[0]->at_most_once);
+    assert_int_equal(agent->tools[0]->timeout->nanos, 7000000);
+    assert_int_equal(agent->tools[0]->on_lost, POLOS__V1__LOST_CALL__LOST_CALL_UNKNOWN);
     if (hash[0] != '\0') {
         assert_string_equal(got->agent->definition_hash, hash);
     }

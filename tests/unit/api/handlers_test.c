@@ -22,8 +22,7 @@ static void register_agent(struct world *world)
 {
     Polos__V1__AgentDefinition agent = POLOS__V1__AGENT_DEFINITION__INIT;
     agent.id = (char *)"helper";
-    agent.provider = (char *)"simulated";
-    agent.model = (char *)"m";
+    (void)world_model(&agent, "m");
     Polos__V1__AgentServiceRegisterRequest request =
         POLOS__V1__AGENT_SERVICE_REGISTER_REQUEST__INIT;
     request.agent = &agent;
@@ -214,14 +213,13 @@ static void a_bad_definition_names_the_field(void **state)
     struct world world;
     world_init(&world, 0);
     Polos__V1__ToolDefinition good = POLOS__V1__TOOL_DEFINITION__INIT;
-    good.name = (char *)"fine";
+    good.id = (char *)"fine";
     Polos__V1__ToolDefinition bad = POLOS__V1__TOOL_DEFINITION__INIT;
-    bad.name = (char *)"not fine";
+    bad.id = (char *)"not fine";
     Polos__V1__ToolDefinition *tools[] = {&good, &bad};
     Polos__V1__AgentDefinition agent = POLOS__V1__AGENT_DEFINITION__INIT;
     agent.id = (char *)"helper";
-    agent.provider = (char *)"simulated";
-    agent.model = (char *)"m";
+    (void)world_model(&agent, "m");
     agent.tools = tools;
     agent.n_tools = 2;
     Polos__V1__AgentServiceRegisterRequest request =
@@ -230,19 +228,19 @@ static void a_bad_definition_names_the_field(void **state)
     world_refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "agent");
     request.agent = &agent;
     world_refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
-                  "agent.tools[1].name");
-    bad.name = (char *)"better";
-    bad.timeout_ms = -1;
+                  "agent.tools[1].id");
+    bad.id = (char *)"better";
+    bad.timeout = world_length(-1);
     world_refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
-                  "agent.tools[1].timeout_ms");
-    bad.timeout_ms = 0;
-    agent.max_steps = 1001;
+                  "agent.tools[1].timeout");
+    bad.timeout = NULL;
+    agent.max_turns = 1001;
     world_refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
-                  "agent.max_steps");
-    agent.max_steps = 0;
-    agent.model = (char *)"";
+                  "agent.max_turns");
+    agent.max_turns = 0;
+    (void)world_model(&agent, "");
     world_refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
-                  "agent.model");
+                  "agent.models[0].model");
     world_fini(&world);
 }
 

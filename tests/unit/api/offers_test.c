@@ -45,14 +45,14 @@ static struct simulated_call *dial(struct world *world, const char *id, const ch
     Polos__V1__AgentDefinition *agents[] = {&agent};
     Polos__V1__Offers offers = POLOS__V1__OFFERS__INIT;
     Polos__V1__Hello hello = POLOS__V1__HELLO__INIT;
-    look.name = (char *)"look";
+    look.id = (char *)"look";
     look.description = (char *)description;
     look.parameters_json = (char *)"{\"type\": \"object\"}";
-    look.timeout_ms = 7;
-    look.at_most_once = true;
+    look.timeout = world_length(7);
+    look.on_lost = POLOS__V1__LOST_CALL__LOST_CALL_UNKNOWN;
     trigger.topic = (char *)"orders";
     trigger.batch_size = 3;
-    trigger.batch_timeout_ms = 9;
+    trigger.batch_timeout = look.timeout;
     schedule.cron = (char *)"@daily";
     schedule.key = (char *)"k";
     flow.id = (char *)"flow";
@@ -62,8 +62,7 @@ static struct simulated_call *dial(struct world *world, const char *id, const ch
     each.trigger = &trigger;
     each.schedule = &schedule;
     agent.id = (char *)"helper";
-    agent.provider = (char *)"simulated";
-    agent.model = (char *)"m";
+    (void)world_model(&agent, "m");
     agent.tools = tools;
     agent.n_tools = 1;
     offers.tools = tools;
@@ -102,8 +101,8 @@ static void expect_tool(struct world *world, const char *description, const char
     Polos__V1__ToolServiceGetResponse *got = world_ask(world, GET_TOOL, &request.base, CODE_OK);
     assert_string_equal(got->tool->definition->description, description);
     assert_string_equal(got->tool->definition->parameters_json, "{\"type\": \"object\"}");
-    assert_int_equal(got->tool->definition->timeout_ms, 7);
-    assert_true(got->tool->definition->at_most_once);
+    assert_int_equal(got->tool->definition->timeout->nanos, 7000000);
+    assert_int_equal(got->tool->definition->on_lost, POLOS__V1__LOST_CALL__LOST_CALL_UNKNOWN);
     assert_string_equal(got->tool->deployment, deployment);
     assert_int_equal(got->tool->hosts, hosts);
     assert_non_null(got->tool->offered_at);
@@ -121,7 +120,7 @@ static void expect_each(struct world *world, uint32_t hosts)
     assert_string_equal(each->queue, "mail");
     assert_string_equal(each->trigger->topic, "orders");
     assert_int_equal(each->trigger->batch_size, 3);
-    assert_int_equal(each->trigger->batch_timeout_ms, 9);
+    assert_int_equal(each->trigger->batch_timeout->nanos, 7000000);
     assert_string_equal(each->schedule->cron, "@daily");
     assert_string_equal(each->schedule->key, "k");
     assert_int_equal(got->workflow->hosts, hosts);
@@ -251,7 +250,7 @@ static void workflows_come_in_pages(void **state)
     Polos__V1__ToolServiceListResponse *page =
         world_ask(&world, "/polos.v1.ToolService/List", &tools.base, CODE_OK);
     assert_int_equal(page->n_tools, 1);
-    assert_string_equal(page->tools[0]->definition->name, "look");
+    assert_string_equal(page->tools[0]->definition->id, "look");
     assert_string_equal(page->next_page_token, "");
     free_message(page);
     simulated_call_closed(host);

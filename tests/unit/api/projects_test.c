@@ -55,8 +55,7 @@ static void define(struct world *world, size_t i)
         POLOS__V1__AGENT_SERVICE_REGISTER_REQUEST__INIT;
     Polos__V1__AgentDefinition agent = POLOS__V1__AGENT_DEFINITION__INIT;
     agent.id = (char *)"agent";
-    agent.provider = (char *)"simulated";
-    agent.model = (char *)(i == 0 ? "m0" : "m1");
+    (void)world_model(&agent, (i == 0 ? "m0" : "m1"));
     request.agent = &agent;
     free_message(world_ask(world, "/polos.v1.AgentService/Register", &request.base, CODE_OK));
 }
@@ -127,7 +126,7 @@ static void look_at_names(struct world *world, size_t i)
     Polos__V1__AgentServiceListResponse *agent =
         world_ask(world, "/polos.v1.AgentService/List", &agents.base, CODE_OK);
     assert_int_equal(agent->n_agents, 1);
-    assert_string_equal(agent->agents[0]->definition->model, i == 0 ? "m0" : "m1");
+    assert_string_equal(agent->agents[0]->definition->models[0]->model, i == 0 ? "m0" : "m1");
     free_message(agent);
     Polos__V1__QueueServiceListResponse *queue =
         world_ask(world, "/polos.v1.QueueService/List", &queues.base, CODE_OK);

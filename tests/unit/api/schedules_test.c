@@ -316,8 +316,7 @@ static void starts_agents(void **state)
     world_refused(&world, PUT, &request.base, CODE_NOT_FOUND, "AGENT_NOT_FOUND", "name");
     Polos__V1__AgentDefinition agent = POLOS__V1__AGENT_DEFINITION__INIT;
     agent.id = (char *)"writer";
-    agent.provider = (char *)"simulated";
-    agent.model = (char *)"gpt";
+    (void)world_model(&agent, "gpt");
     Polos__V1__AgentServiceRegisterRequest registered =
         POLOS__V1__AGENT_SERVICE_REGISTER_REQUEST__INIT;
     registered.agent = &agent;

@@ -243,3 +243,24 @@ void say_task_done(struct simulated_call *call, const Polos__V1__Task *task, uin
     message.task_done = &done;
     say_message(call, seq, &message);
 }
+
+Polos__V1__ModelSpec *world_model(Polos__V1__AgentDefinition *agent, const char *name)
+{
+    static Polos__V1__ModelSpec spec;
+    static Polos__V1__ModelSpec *models[] = {&spec};
+    polos__v1__model_spec__init(&spec);
+    spec.provider = (char *)"simulated";
+    spec.model = (char *)name;
+    agent->models = models;
+    agent->n_models = COUNT_OF(models);
+    return &spec;
+}
+
+Google__Protobuf__Duration *world_length(int64_t ms)
+{
+    static Google__Protobuf__Duration length;
+    google__protobuf__duration__init(&length);
+    length.seconds = ms / 1000;
+    length.nanos = (int32_t)(ms % 1000 * 1000000);
+    return &length;
+}

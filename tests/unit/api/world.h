@@ -5,6 +5,7 @@
 #ifndef TESTS_UNIT_API_WORLD_H
 #define TESTS_UNIT_API_WORLD_H
 
+#include "polos/v1/definitions.pb-c.h"
 #include "polos/v1/host.pb-c.h"
 #include "service/llm/provider.h"
 #include "service/reads/reads.h"
@@ -57,5 +58,10 @@ void say_message(struct simulated_call *call, uint64_t seq, Polos__V1__HostMessa
 Polos__V1__ServerMessage *last_of(const struct simulated_call *call, int kind);
 void say_task_done(struct simulated_call *call, const Polos__V1__Task *task, uint64_t seq,
                    const char *value_json);
+
+/* The agent's only model, of the provider that tests have; good until the next call. */
+Polos__V1__ModelSpec *world_model(Polos__V1__AgentDefinition *agent, const char *name);
+/* That many milliseconds; good until the next call. */
+Google__Protobuf__Duration *world_length(int64_t ms);
 
 #endif

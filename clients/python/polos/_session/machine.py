@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from google.protobuf import duration_pb2
 
-from ..v1 import agents_pb2, host_pb2, queues_pb2, steps_pb2
+from ..v1 import definitions_pb2, host_pb2, queues_pb2, steps_pb2
 
 
 class ProtocolError(Exception):
@@ -27,9 +27,9 @@ class ProtocolError(Exception):
 class Offers:
     """What a host tells the server it has."""
 
-    tools: tuple[agents_pb2.ToolDefinition, ...] = ()
-    workflows: tuple[host_pb2.WorkflowDefinition, ...] = ()
-    agents: tuple[agents_pb2.AgentDefinition, ...] = ()
+    tools: tuple[definitions_pb2.ToolDefinition, ...] = ()
+    workflows: tuple[definitions_pb2.WorkflowDefinition, ...] = ()
+    agents: tuple[definitions_pb2.AgentDefinition, ...] = ()
     queues: tuple[queues_pb2.QueueDefinition, ...] = ()
 
 

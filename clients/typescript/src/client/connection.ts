@@ -6,11 +6,8 @@ import { Tool } from "../define/tool.js";
 import { Workflow } from "../define/workflow.js";
 import { NotFoundError } from "../errors.js";
 import type { Target } from "../execution/startable.js";
-import {
-  AgentDefinitionSchema,
-  AgentService,
-  type AgentDefinition,
-} from "../gen/polos/v1/agents_pb.js";
+import { AgentService } from "../gen/polos/v1/agents_pb.js";
+import { AgentDefinitionSchema, type AgentDefinition } from "../gen/polos/v1/definitions_pb.js";
 import { TaskKind } from "../gen/polos/v1/history_pb.js";
 import { OffersSchema, type Offers, type Task } from "../gen/polos/v1/host_pb.js";
 import { QueueService } from "../gen/polos/v1/queues_pb.js";
@@ -164,7 +161,7 @@ function everything(
   agents: AgentDefinition[],
   before: Offers | undefined,
 ): Offers {
-  const tools = new Map(before?.tools.map((tool) => [tool.name, tool]));
+  const tools = new Map(before?.tools.map((tool) => [tool.id, tool]));
   const workflows = new Map(before?.workflows.map((workflow) => [workflow.id, workflow]));
   for (const each of [...registry.tools.values(), ...registry.workflows.values(), ...wanted]) {
     if (each instanceof Tool) tools.set(each.id, each.definition());

@@ -10,7 +10,7 @@ import {
   type AgentInput,
   type AgentRunOptions,
 } from "../execution/starts.js";
-import { AgentDefinitionSchema, type AgentDefinition } from "../gen/polos/v1/agents_pb.js";
+import { AgentDefinitionSchema, type AgentDefinition } from "../gen/polos/v1/definitions_pb.js";
 import type { ExecutionHandle } from "../runs/handle.js";
 import type { AgentResult } from "../runs/types.js";
 import { combined, type StopCondition } from "./conditions.js";
@@ -256,15 +256,21 @@ function definitionOf(agent: Agent<any>, config: DefineAgentConfig<any>): AgentD
   return create(AgentDefinitionSchema, {
     id: config.id,
     description: config.description ?? "",
-    provider: named.provider,
-    model: named.model,
+    models: [
+      {
+        provider: named.provider,
+        model: named.model,
+        baseUrl: config.providerBaseUrl ?? "",
+        ...(config.temperature === undefined ? {} : { temperature: config.temperature }),
+        maxOutputTokens: config.maxOutputTokens ?? 0,
+      },
+    ],
     systemPrompt: config.systemPrompt ?? "",
     tools: agent.tools.map((tool) => tool.definition()),
-    ...(config.temperature === undefined ? {} : { temperature: config.temperature }),
-    maxOutputTokens: config.maxOutputTokens ?? 0,
-    baseUrl: config.providerBaseUrl ?? "",
-    maxSteps: stop.maxSteps,
-    maxTotalTokens: BigInt(stop.maxTotalTokens),
+    maxTurns: stop.maxSteps,
+    stopConditions: stop.maxTotalTokens
+      ? [{ condition: { case: "maxTokens", value: BigInt(stop.maxTotalTokens) } }]
+      : [],
     outputSchemaJson: outputSchemaText(config),
     queue: agent.queue,
   });

@@ -1,7 +1,8 @@
 /** What starts runs of a workflow by itself: events and the clock, as hosts offer them. */
 import { create } from "@bufbuild/protobuf";
+import { durationOf } from "../codec/times.js";
 import { InvalidArgumentError } from "../errors.js";
-import { EventTriggerSchema, type EventTrigger } from "../gen/polos/v1/host_pb.js";
+import { EventTriggerSchema, type EventTrigger } from "../gen/polos/v1/definitions_pb.js";
 import { ScheduleSpecSchema, type ScheduleSpec } from "../gen/polos/v1/schedules_pb.js";
 
 const TOPIC_BYTES_MAX = 512;
@@ -41,8 +42,8 @@ export function triggerOffer(config: Sources): EventTrigger | undefined {
   if (batchTimeoutSeconds !== undefined && !(batchTimeoutSeconds > 0)) {
     refuse(config, "batchTimeoutSeconds is more than 0", "batchTimeoutSeconds");
   }
-  const batchTimeoutMs = BigInt(Math.round((batchTimeoutSeconds ?? 0) * 1000));
-  return create(EventTriggerSchema, { topic, batchSize, batchTimeoutMs });
+  const batchTimeout = durationOf(batchTimeoutSeconds);
+  return create(EventTriggerSchema, { topic, batchSize, batchTimeout });
 }
 
 /**

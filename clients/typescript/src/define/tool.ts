@@ -2,8 +2,10 @@
 import { create } from "@bufbuild/protobuf";
 import { checkNames, checkedToolName, refuse } from "../checks.js";
 import { jsonSchemaOf, type JsonSchema, type StandardSchema } from "../codec/schema.js";
+import { durationOf } from "../codec/times.js";
 import { InvalidArgumentError } from "../errors.js";
-import { ToolDefinitionSchema, type ToolDefinition } from "../gen/polos/v1/agents_pb.js";
+import { LostCall } from "../gen/polos/v1/common_pb.js";
+import { ToolDefinitionSchema, type ToolDefinition } from "../gen/polos/v1/definitions_pb.js";
 import * as registry from "./registry.js";
 import { Workflow, checkHandler, type DefineOptions, type WorkflowHandler } from "./workflow.js";
 
@@ -83,11 +85,11 @@ export class Tool<In = any, Out = any> extends Workflow<In, any, Out> {
     );
     this.parameters = config.parameters ?? parametersOf(config.id, config.inputSchema);
     this.#definition = create(ToolDefinitionSchema, {
-      name: config.id,
+      id: config.id,
       description: config.description,
       parametersJson: JSON.stringify(this.parameters),
-      timeoutMs: BigInt(Math.ceil((config.timeout ?? 0) * 1000)),
-      atMostOnce: config.atMostOnce ?? false,
+      timeout: durationOf(config.timeout),
+      onLost: config.atMostOnce ? LostCall.UNKNOWN : LostCall.REPEAT,
     });
   }
 

@@ -8,7 +8,7 @@ import type { WorkflowContext } from "../execution/context.js";
 import { eventFields, scheduleFields } from "../execution/inputs.js";
 import type { StartOptions } from "../execution/starts.js";
 import type { Target } from "../execution/startable.js";
-import { WorkflowDefinitionSchema, type WorkflowDefinition } from "../gen/polos/v1/host_pb.js";
+import { WorkflowDefinitionSchema, type WorkflowDefinition } from "../gen/polos/v1/definitions_pb.js";
 import type { ExecutionHandle } from "../runs/handle.js";
 import type { AgentResult } from "../runs/types.js";
 import { log } from "../log.js";

@@ -1,6 +1,6 @@
 /** What can be started, as far as those need to know it who start it or read its result. */
 import type { StandardSchema } from "../codec/schema.js";
-import type { AgentDefinition } from "../gen/polos/v1/agents_pb.js";
+import type { AgentDefinition } from "../gen/polos/v1/definitions_pb.js";
 
 /** A workflow or a tool; `In` is what it takes, `Out` what it gives. */
 export interface Target<In = any, Out = any> {
