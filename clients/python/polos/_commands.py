@@ -62,7 +62,8 @@ async def runs(client: PolosClient, arguments: Arguments) -> int:
          run["workflow_id"])
         for run in found
     ]  # fmt: skip
-    return _print_table(("RUN", "STATUS", "STARTED (UTC)", "KIND", "NAME"), rows)
+    columns = ("RUN", "STATUS", "STARTED (UTC)", "KIND", "NAME")
+    return _print_table(columns, rows, "there is no such run")
 
 
 async def agents(client: PolosClient, arguments: Arguments) -> int:
@@ -72,7 +73,7 @@ async def agents(client: PolosClient, arguments: Arguments) -> int:
     if arguments.json:
         return _print_json(found)
     rows = [(a["id"], a["provider"], a["model"], ", ".join(a["tools"])) for a in found]
-    return _print_table(("AGENT", "PROVIDER", "MODEL", "TOOLS"), rows)
+    return _print_table(("AGENT", "PROVIDER", "MODEL", "TOOLS"), rows, "no agent is registered")
 
 
 async def _versions(client: PolosClient, arguments: Arguments) -> int:
@@ -86,7 +87,7 @@ async def _versions(client: PolosClient, arguments: Arguments) -> int:
          str(a["hosts"]), str(a["runs"]))
         for a in found
     ]  # fmt: skip
-    return _print_table(("VERSION", "", "REGISTERED (UTC)", "HOSTS", "RUNS"), rows)
+    return _print_table(("VERSION", "", "REGISTERED (UTC)", "HOSTS", "RUNS"), rows, "")
 
 
 async def workflows(client: PolosClient, arguments: Arguments) -> int:
@@ -98,7 +99,8 @@ async def workflows(client: PolosClient, arguments: Arguments) -> int:
          w["schedule"] or w["trigger_on_event"] or "")
         for w in found
     ]  # fmt: skip
-    return _print_table(("WORKFLOW", "HOSTS", "DEPLOYMENT", "QUEUE", "STARTED BY"), rows)
+    columns = ("WORKFLOW", "HOSTS", "DEPLOYMENT", "QUEUE", "STARTED BY")
+    return _print_table(columns, rows, "no host has offered a workflow")
 
 
 async def hosts(client: PolosClient, arguments: Arguments) -> int:
@@ -111,7 +113,7 @@ async def hosts(client: PolosClient, arguments: Arguments) -> int:
         for h in found
     ]  # fmt: skip
     columns = ("HOST", "DEPLOYMENT", "STANDING", "TASKS", "SINCE (UTC)", "HEARD (UTC)")
-    return _print_table(columns, rows)
+    return _print_table(columns, rows, "no host is there")
 
 
 def _standing(host: dict[str, Any]) -> str:
@@ -127,7 +129,8 @@ async def tools(client: PolosClient, arguments: Arguments) -> int:
     rows = [
         (t["id"], str(t["hosts"]), t["deployment_id"], _shortened(t["description"])) for t in found
     ]
-    return _print_table(("TOOL", "HOSTS", "DEPLOYMENT", "DESCRIPTION"), rows)
+    columns = ("TOOL", "HOSTS", "DEPLOYMENT", "DESCRIPTION")
+    return _print_table(columns, rows, "no host has offered a tool")
 
 
 async def show(client: PolosClient, arguments: Arguments) -> int:
@@ -180,7 +183,8 @@ async def suspended(client: PolosClient, arguments: Arguments) -> int:
          _shortened(without_secrets(each.data)))
         for each in found
     ]  # fmt: skip
-    return _print_table(("RUN", "KEY", "SINCE (UTC)", "NAME", "SHOWS"), rows)
+    columns = ("RUN", "KEY", "SINCE (UTC)", "NAME", "SHOWS")
+    return _print_table(columns, rows, "nothing waits for an answer")
 
 
 # ---- deeds ----
@@ -351,10 +355,11 @@ class _Unknown:
         self.id = id
 
 
-def _print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
-    """Columns as wide as they must be, the last one as it is; nothing of no rows."""
+def _print_table(header: Sequence[str], rows: Sequence[Sequence[Any]], none: str) -> int:
+    """Columns as wide as they must be, the last one as it is. Of no rows: nothing, and to people
+    the sentence `none`."""
     if not rows:
-        return DONE
+        return complain(none, DONE)
     lines = [header, *([one_line(cell) for cell in row] for row in rows)]
     widths = [max(len(line[n]) for line in lines) for n in range(len(header) - 1)]
     for line in lines:

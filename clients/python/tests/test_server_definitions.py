@@ -56,3 +56,10 @@ async def test_versions_of_an_agent(client, capsys):
         assert len(await definitions.list_agent_versions(client, "helper")) == 1
     with pytest.raises(ConflictError):
         await definitions.delete_agent(client, "helper", newest["definition_hash"])
+
+
+@pytest.mark.parametrize("words", ["runs", "agents", "workflows", "tools", "hosts", "suspended"])
+async def test_a_list_of_nothing_says_so(server, words, capsys):
+    assert await _run(parsed([words, "--server", server.url])) == 0
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.startswith("polos: ") and len(told.err) > len("polos: no .")
