@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import importlib.resources
 import sys
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def main() -> int:
         [
             "protoc",
             f"-I{PROTOS}",
+            f"-I{importlib.resources.files('grpc_tools') / '_proto'}",
             f"--python_out={HERE}",
             f"--pyi_out={HERE}",
             f"--grpc_python_out={HERE}",
