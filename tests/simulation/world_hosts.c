@@ -247,13 +247,36 @@ static void judge_holder(struct sim_host *host, const struct server_message *mes
 
 static void judge_durable(struct sim_host *host, const struct host_message *message);
 
+/* Whoever holds a task is not told that it is another's. */
+static void judge_refusal(struct sim_host *host, const struct sim_sent *sent,
+                          const struct server_message *refused)
+{
+    const struct host_message *message = &sent->message;
+    const struct sim_run *run = world_find_run(host->world, message->task.run);
+    if (sent->is_void || !is_about_task(message) || run == NULL || run->was_damaged) {
+        return;
+    }
+    const struct ledger_effect *effect = ledger_open(&run->ledger, message->task.effect);
+    bool is_over = run->ledger.ended != EVENT_NONE || effect == NULL;
+    world_expect(host->world, is_over || !effect->is_leased || effect->attempt != message->epoch,
+                 "who-holds-a-task-is-heard");
+    if (!world_is_well(host->world)) {
+        world_detail(host->world, "host %s, message %llu of kind %d, task %u.%u of %.8s: " STR_FMT,
+                     host->id, (unsigned long long)message->seq, (int)message->kind,
+                     message->task.effect, message->epoch, run->marker.ptr,
+                     STR_ARG(refused->refused.message));
+    }
+}
+
 /* What the server says it has is on its disk when it says so. */
 static void judge_ack(struct sim_host *host, const struct server_message *message)
 {
     for (size_t i = 0; i < host->unacknowledged_count; i++) {
         struct sim_sent *sent = &host->unacknowledged[i];
-        sent->is_refused |=
-            message->kind == SERVER_MESSAGE_REFUSED && sent->message.seq == message->refused.seq;
+        if (message->kind == SERVER_MESSAGE_REFUSED && sent->message.seq == message->refused.seq) {
+            sent->is_refused = true;
+            judge_refusal(host, sent, message);
+        }
         if (host->is_welcomed && sent->message.seq <= message->ack && !sent->is_void &&
             !sent->is_refused && is_about_task(&sent->message)) {
             judge_durable(host, &sent->message);

@@ -309,9 +309,10 @@ static void perform_acknowledge(struct partition *partition, const struct act *a
     hosts_mark_handled(partition->hosts, receipt->session, receipt->seq);
 }
 
-/* Not acknowledged: the host sends it again when it dials again, which it must. */
-static void abandon_acknowledge(struct partition *partition, const struct act *act,
-                                const struct failure *failure)
+/* Neither acknowledged nor refused, as that stood on facts that are none: the host sends it again
+ * when it dials again, which it must. */
+static void abandon_receipt(struct partition *partition, const struct act *act,
+                            const struct failure *failure)
 {
     (void)failure;
     const struct receipt *receipt = act->data;
@@ -326,17 +327,10 @@ static void perform_refuse(struct partition *partition, const struct act *act)
                  receipt->message, NULL);
 }
 
-static void abandon_refuse(struct partition *partition, const struct act *act,
-                           const struct failure *failure)
-{
-    (void)failure;
-    perform_refuse(partition, act);
-}
-
 static const struct act_kind acknowledge_act = {
-    .name = "acknowledge", .perform = perform_acknowledge, .abandon = abandon_acknowledge};
+    .name = "acknowledge", .perform = perform_acknowledge, .abandon = abandon_receipt};
 static const struct act_kind refuse_act = {
-    .name = "refuse", .perform = perform_refuse, .abandon = abandon_refuse};
+    .name = "refuse", .perform = perform_refuse, .abandon = abandon_receipt};
 
 static void note_verdict(struct partition *partition, uint64_t session,
                          const struct host_message *message, enum verdict verdict)
