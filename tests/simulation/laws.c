@@ -409,7 +409,8 @@ static void check_live(struct world *world, struct sim_run *run)
                  "no-call-that-nobody-awaits");
     world_expect(world,
                  models_are_calling(world->partition, live) || !is_calling ||
-                     world->partition->requests.is_draining,
+                     world->partition->requests.is_draining ||
+                     !models_are_settled(world->partition),
                  "owed-calls-are-out");
 }
 

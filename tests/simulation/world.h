@@ -307,6 +307,7 @@ struct sim_disk {
     unsigned percent; /* ... so many of them. */
     uint64_t reads_left; /* The one after them fails, once; UINT64_MAX: none does. */
     uint64_t failed_wall_ms; /* By the program's clock: when one failed last. */
+    bool is_failing_next; /* The next commit fails, and all that is read for a while. */
 };
 
 struct sim_host;
@@ -324,6 +325,7 @@ struct sim_call {
     size_t shown;
     size_t text_len;
     uint32_t turn;
+    bool is_beside_failure; /* It is answered while the store fails. */
 };
 
 struct world {
@@ -547,6 +549,8 @@ bool world_store_is_low(const struct world *world);
 bool world_store_was_low(const struct world *world);
 /* A read failed so lately that what it was for may not have been tried again. */
 bool world_store_is_doubtful(const struct world *world);
+/* The next commit fails, and what is read then. */
+void world_store_fail_next(struct world *world);
 struct store world_store(struct world *world);
 
 /* world_models.c */
@@ -572,6 +576,8 @@ void world_work_check_told(struct world *world);
 /* world_commands.c: those who answer, cancel, fork, retry and publish */
 void world_commands_begin(struct world *world);
 void world_cancel(struct world *world, uuid run);
+/* An answer to no question of the run. */
+void world_answer_early(struct world *world, uuid run);
 
 /* world_definitions.c: those who delete the agent and its versions */
 void world_definitions_begin(struct world *world);

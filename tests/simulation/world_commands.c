@@ -90,6 +90,13 @@ static void resume(struct world *world, uuid run, uint32_t effect, str key, bool
 }
 
 /* Also by the root of its tree, also what is over. */
+void world_answer_early(struct world *world, uuid run)
+{
+    resume(world, run, 0,
+           arena_printf(&world->arena, "early-%llu", (unsigned long long)world->child_number),
+           false);
+}
+
 static void resume_something(struct world *world, const struct sim_run *run)
 {
     str key = arena_printf(&world->arena, "k%u", (unsigned)world_below(world, 6));

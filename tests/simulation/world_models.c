@@ -240,11 +240,27 @@ static void answer_reply(struct world *world, struct sim_call *call)
     sink(world).done(sink(world).context, call->call, &reply);
 }
 
+static void answer(struct world *world, void *context, uint64_t number);
+
+/* A commit of its run fails before it is answered, and so do reads for a while. */
+static bool fails_beside(struct world *world, struct sim_call *call)
+{
+    if (world->calm || call->is_over || call->is_beside_failure || world->seed % 4 != 0 ||
+        !draw_chance(&world->disk, 15)) {
+        return false;
+    }
+    call->is_beside_failure = true;
+    world_answer_early(world, call->run->id);
+    world_store_fail_next(world);
+    world_at(world, draw_below(&world->disk, 1500), answer, NULL, call->number);
+    return true;
+}
+
 static void answer(struct world *world, void *context, uint64_t number)
 {
     (void)context;
     struct sim_call *call = find_call(world, number);
-    if (call == NULL || !is_heard(world, call)) {
+    if (call == NULL || !is_heard(world, call) || fails_beside(world, call)) {
         return;
     }
     world->counts.late_answers += call->is_over;
@@ -341,9 +357,6 @@ static void cancel(void *self, uint64_t number)
     }
     for (size_t i = 0; i < world->call_count; i++) {
         struct sim_call *call = &world->calls[i];
-        if (call->life == world->life && call->call == number) { /* Nobody has heard a reply. */
-            call->run->replied_life[call->effect] = 0;
-        }
         if (call->in_use && call->life == world->life && call->call == number) {
             call->is_over = true; /* One answer may be under way. */
             world_at(world, world_below(world, 500), answer, NULL, call->number);

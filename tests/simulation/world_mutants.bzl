@@ -701,4 +701,21 @@ MUTANTS = {
         "session_owe_ack(hosts, session); session_write(hosts, session);":
             "session_owe_ack(hosts, session);",
     }),
+    "refused_with_its_round": ("A host is refused by facts that were never committed.", {
+        "static const struct act_kind acknowledge_act = {":
+            """static void refuse_all_the_same(struct partition *partition, const struct act *act,
+            const struct failure *failure) { (void)failure; perform_refuse(partition, act); }
+            static const struct act_kind acknowledge_act = {""",
+        ".perform = perform_refuse, .abandon = abandon_receipt":
+            ".perform = perform_refuse, .abandon = refuse_all_the_same",
+    }),
+    "lost_call_answers_nobody": ("A reply whose run was dropped meanwhile is not taken.", {
+        "} else if (!lost_calls_take(&models->lost, done->call, &lost)) {": "} else {",
+    }),
+    "lost_call_made_at_once": ("A call is made again before what waits was heard.", {
+        "} else if (!lost_calls_have(&models->lost, run->state.id, effect)) {": "} else {",
+    }),
+    "lost_call_never_made": ("A call whose reply did not come is not made again.", {
+        "const struct effect made = *effect; call_again(partition, run, &made);": "(void)effect;",
+    }),
 }

@@ -99,10 +99,11 @@ static status commit(void *self, const struct store_batch *batch)
     if (world->is_dead) {
         return status_make(CODE_UNAVAILABLE, "the process is dead");
     }
-    if (!world->calm && world->time_ms < world->disk_now.full_until_ms) {
+    struct sim_disk *disk = &world->disk_now;
+    if (!world->calm && world->time_ms < disk->full_until_ms) {
         return refuse_commit(world, batch);
     }
-    if (accident(world, is_clockwork(batch) ? 8 : 2)) {
+    if (accident(world, is_clockwork(batch) ? 8 : 2) || disk->is_failing_next) {
         size_t which = world_below(world, COUNT_OF(faults));
         note_trouble(world);
         world_say(world, "store: the next commit is %s", faults[which].name);
@@ -113,6 +114,11 @@ static status commit(void *self, const struct store_batch *batch)
         }
         world->counts.store_faults++; /* What was taken just now is doubted afterwards. */
         trouble_reads(world);
+        if (disk->is_failing_next) {
+            disk->is_failing_next = false;
+            disk->fails_until_ms = world->time_ms + draw_below(&world->disk, 1200);
+            disk->percent = 100;
+        }
         return outcome;
     }
     if (accident(world, 1)) {
@@ -224,6 +230,11 @@ static void begin_spell(struct world *world, void *context, uint64_t number)
         draw_below(&world->disk, 2) == 0 ? 100 : 5 + (unsigned)draw_below(&world->disk, 60);
     world_say(world, "store: %u in 100 reads fail for %llu ms", disk->percent,
               (unsigned long long)(disk->fails_until_ms - world->time_ms));
+}
+
+void world_store_fail_next(struct world *world)
+{
+    world->disk_now.is_failing_next = !world->calm;
 }
 
 void world_store_begin(struct world *world)

@@ -173,8 +173,7 @@ static void note_lost(struct models *models, const struct live_run *run)
     if (slot == NULL || engine_is_terminal(&run->state)) {
         return;
     }
-    lost_calls_add(&models->lost,
-                   &(struct lost_call){call, slot->run, slot->effect, slot->attempt});
+    lost_calls_add(&models->lost, call, run->state.id, slot->effect, slot->attempt);
 }
 
 /* The call can't be made, or its reply can't be read: it failed, and the next round says so. */
@@ -364,23 +363,22 @@ static void handle_done(struct partition *partition, struct request *request)
     struct models *models = models_of(partition);
     struct model_slot *found = find_call(models, done->call);
     struct lost_call lost;
-    struct live_run *run = NULL;
     if (found != NULL) {
-        run = runs_find(partition, found->run);
-        request->run = found->run;
-        done->effect = found->effect;
-        done->attempt = found->attempt;
-        end_call(models, run, done->call);
-    } else if (lost_calls_take(&models->lost, done->call, &lost)) {
-        run = runs_find(partition, lost.run);
-        request->run = lost.run;
-        done->effect = lost.effect;
-        done->attempt = lost.attempt;
+        lost = (struct lost_call){
+            .run = found->run, .effect = found->effect, .attempt = found->attempt};
+        end_call(models, runs_find(partition, lost.run), done->call);
+    } else if (!lost_calls_take(&models->lost, done->call, &lost)) {
+        request_answer(partition, request, NULL);
+        return;
     }
+    request->run = lost.run;
+    done->effect = lost.effect;
+    done->attempt = lost.attempt;
+    struct live_run *run = runs_find(partition, lost.run);
     if (run != NULL) {
         submit_reply(partition, run, done);
     } else {
-        request_answer(partition, request, NULL);
+        keep_done(models, done); /* Until its run is read again. */
     }
 }
 
@@ -564,6 +562,11 @@ struct model_sink models_sink(struct partition *partition)
     };
 }
 
+bool models_are_settled(const struct partition *partition)
+{
+    return !lost_calls_are_awaited(&models_of(partition)->lost);
+}
+
 bool models_are_calling(const struct partition *partition, const struct live_run *run)
 {
     return room_of(partition, run)->call != 0;
@@ -658,22 +661,11 @@ static void after_decision(void *self, struct live_run *run, const struct event 
     }
 }
 
-static void reissue(struct partition *partition, struct live_run *run, const struct effect *effect)
-{
-    struct command again = {
-        .kind = COMMAND_MODEL_REISSUE,
-        .effect = effect->id,
-        .attempt = effect->attempt,
-    };
-    enum verdict verdict = command_submit(partition, run, &again);
-    assert(verdict == VERDICT_OK);
-}
-
-/* A call that died with the process, or whose request was lost, is made again. */
 static void recover(void *self, struct live_run *run)
 {
     struct models *models = self;
     const struct run state = run->state;
+    lost_calls_await(&models->lost, models->partition, run->state.id);
     for (uint32_t i = 0; i < state.effect_count; i++) {
         const struct effect *effect = &state.effects[i];
         /* One that is in flight was ordered since the run was read again. */
@@ -684,13 +676,24 @@ static void recover(void *self, struct live_run *run)
             if (kept != NULL) {
                 kept->next = models->due;
                 models->due = kept;
-            } else {
-                reissue(models->partition, run, effect);
+            } else if (!lost_calls_have(&models->lost, run->state.id, effect)) {
+                call_again(models->partition, run, effect);
             }
             forget_kept(models, run->state.id); /* Of calls that are over. */
         }
     }
-    lost_calls_forget(&models->lost, run->state.id);
+}
+
+static void heard(void *self)
+{
+    struct models *models = self;
+    lost_calls_give_up(&models->lost, models->partition);
+}
+
+static uint64_t next_due_ms(void *self)
+{
+    const struct models *models = self;
+    return lost_calls_are_awaited(&models->lost) ? models->partition->now_ms : 0;
 }
 
 /* Not while runs recover: what follows may be the run's end. */
@@ -779,6 +782,7 @@ const struct feature models_feature = {
     .at =
         {
             [ROUND_BEGINS] = round_begins,
+            [ROUND_HEARD] = heard,
             [ROUND_DRAINS] = drain,
             [ROUND_OVER] = round_over,
         },
@@ -789,5 +793,6 @@ const struct feature models_feature = {
     .recover = recover,
     .deadline_message = deadline_message,
     .run_leaves = run_leaves,
+    .next_due_ms = next_due_ms,
     .stop = stop,
 };

@@ -11,6 +11,8 @@ extern const struct feature models_feature;
 
 /* Whether a call of the run is in flight. */
 bool models_are_calling(const struct partition *partition, const struct live_run *run);
+/* Whether no reply is awaited a last time whose call has been withdrawn. */
+bool models_are_settled(const struct partition *partition);
 /* Waits until no call is in flight and what came back is durable, at most so long. Once, when the
  * partition drains. Threading: any other than the partition's. */
 void models_wait_quiet(struct partition *partition, uint64_t wait_ms);
