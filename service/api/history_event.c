@@ -266,6 +266,18 @@ static void withdrawn(const struct event *event, struct arena *arena, void *mess
     ret->facts_seen = event->withdrawn.facts_seen;
 }
 
+static void step_tried(const struct event *event, struct arena *arena, void *message)
+{
+    Polos__V1__StepTried *ret = message;
+    ret->number = event->step_tried.number;
+    ret->key = text_of(arena, event->step_tried.key);
+    ret->try_number = event->step_tried.try_number;
+    const struct outcome *outcome = &event->step_tried.outcome;
+    ret->error =
+        shown_failure(arena, outcome->error_type, outcome->error_message, outcome->error_stack);
+    ret->retry_at = times_instant(arena, event->step_tried.retry_at_ms);
+}
+
 /* ---- waits ---- */
 
 static_assert(EFFECT_SLEEP - 2 == (int)POLOS__V1__STEP_KIND__STEP_KIND_SLEEP);
@@ -449,6 +461,7 @@ static const struct event_view views[] = {
     [EVENT_RESUME_KEPT] = VIEW(ANSWER_KEPT, answer_kept, answer_kept),
     [EVENT_CANCEL_SHOWN] = VIEW(CANCEL_SHOWN, cancel_was_shown, cancel_shown),
     [EVENT_WITHDRAWN] = VIEW(WITHDRAWN, withdrawn, withdrawn),
+    [EVENT_STEP_TRIED] = VIEW(STEP_TRIED, step_tried, step_tried),
 };
 static_assert(COUNT_OF(views) == EVENT_COUNT, "an event has no typed form");
 

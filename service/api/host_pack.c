@@ -49,6 +49,8 @@ static Polos__V1__SettledStep **steps(struct arena *arena, const struct settled_
         ret[i]->has_children = from[i].has_children;
         ret[i]->facts_seen = from[i].facts_seen;
         ret[i]->retry_count = from[i].retry_count;
+        ret[i]->try_number = from[i].try_number;
+        ret[i]->pause = times_length(arena, from[i].pause_ms);
     }
     return ret;
 }

@@ -5,12 +5,6 @@
 #include "service/api/times.h"
 #include "service/schema/schema.h"
 
-enum {
-    DAY_MS = 24 * 3600 * 1000,
-};
-
-/* A thousand years: further than that nobody waits. */
-#define LENGTH_MS_MAX ((uint64_t)365250 * DAY_MS)
 /* The path of one of the runs to be started. */
 #define CHILD "step_request.start_runs.runs[%zu]."
 
@@ -26,6 +20,7 @@ static_assert((int)SETTLED_CANCEL_SHOWN == (int)POLOS__V1__STEP_KIND__STEP_KIND_
               "as they are");
 static_assert((int)SETTLED_WITHDRAWN == (int)POLOS__V1__STEP_KIND__STEP_KIND_WITHDRAWN,
               "as they are");
+static_assert((int)SETTLED_TRY == (int)POLOS__V1__STEP_KIND__STEP_KIND_TRY, "as they are");
 static_assert((int)RUN_KIND_COUNT == (int)POLOS__V1__RUN_KIND__RUN_KIND_TOOL + 1, "taken as it is");
 
 static bool take_sleep(struct check *check, const Polos__V1__Sleep *proto,
@@ -40,8 +35,8 @@ static bool take_sleep(struct check *check, const Polos__V1__Sleep *proto,
     if (proto->end_case != POLOS__V1__SLEEP__END_DURATION) {
         return check_fault(check, "step_request.sleep", "set duration or until");
     }
-    return check_length(check, "step_request.sleep.duration", proto->duration, 1, LENGTH_MS_MAX,
-                        &ret->length_ms);
+    return check_length(check, "step_request.sleep.duration", proto->duration, 1,
+                        TIMES_LENGTH_MS_MAX, &ret->length_ms);
 }
 
 /* Unset: for ever. */
@@ -49,7 +44,7 @@ static bool take_timeout(struct check *check, const char *field,
                          const Google__Protobuf__Duration *timeout, struct host_step_request *ret)
 {
     return timeout == NULL ||
-           check_length(check, field, timeout, 1, LENGTH_MS_MAX, &ret->length_ms);
+           check_length(check, field, timeout, 1, TIMES_LENGTH_MS_MAX, &ret->length_ms);
 }
 
 /* Empty: none. It is read here, beside the partition; there it is only judged by. */

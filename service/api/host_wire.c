@@ -291,7 +291,7 @@ static bool note_fault(struct check *check, bool is_fine, struct host_message *r
 {
     assert(is_fine == (check->error.code == CODE_OK));
     assert(ret->kind == HOST_MESSAGE_STEP_DONE || ret->kind == HOST_MESSAGE_STEP_REQUEST ||
-           ret->kind == HOST_MESSAGE_WITHDRAW);
+           ret->kind == HOST_MESSAGE_WITHDRAW || ret->kind == HOST_MESSAGE_STEP_TRY);
     if (!is_fine) {
         ret->fault = check->error.message;
         check->error = (struct failure){0};
@@ -342,6 +342,33 @@ static bool take_withdraw(struct check *check, const Polos__V1__Withdraw *withdr
     return take_task_id(check, "withdraw.task_id", withdraw->task_id, &ret->task) &&
            note_fault(check, check_some(check, "withdraw.key", ret->key, CHECK_STEP_KEY_BYTES_MAX),
                       ret);
+}
+
+static bool check_step_try(struct check *check, const Polos__V1__StepTry *tried,
+                           struct host_message *ret)
+{
+    if (!check_some(check, "step_try.key", ret->key, CHECK_STEP_KEY_BYTES_MAX) ||
+        !check_range(check, "step_try.try_number", ret->try_number, 1, UINT32_MAX)) {
+        return false;
+    }
+    if (tried->error == NULL) {
+        return check_fault(check, "step_try.error", "say why the try failed");
+    }
+    ret->outcome = error_outcome(check, tried->error);
+    return tried->pause == NULL || check_length(check, "step_try.pause", tried->pause, 0,
+                                                TIMES_LENGTH_MS_MAX, &ret->pause_ms);
+}
+
+static bool take_step_try(struct check *check, const Polos__V1__StepTry *tried,
+                          struct host_message *ret)
+{
+    ret->kind = HOST_MESSAGE_STEP_TRY;
+    ret->epoch = tried->epoch;
+    ret->number = tried->number;
+    ret->key = check_copy(check, tried->key);
+    ret->try_number = tried->try_number;
+    return take_task_id(check, "step_try.task_id", tried->task_id, &ret->task) &&
+           note_fault(check, check_step_try(check, tried, ret), ret);
 }
 
 static struct outcome invalid_result(str message)
@@ -480,6 +507,8 @@ bool host_wire_message(struct check *check, const Polos__V1__HostMessage *messag
         return take_cancel_shown(check, message->cancel_shown, ret);
     case POLOS__V1__HOST_MESSAGE__MESSAGE_WITHDRAW:
         return take_withdraw(check, message->withdraw, ret);
+    case POLOS__V1__HOST_MESSAGE__MESSAGE_STEP_TRY:
+        return take_step_try(check, message->step_try, ret);
     case POLOS__V1__HOST_MESSAGE__MESSAGE_PARK:
         return take_park(check, message->park, ret);
     case POLOS__V1__HOST_MESSAGE__MESSAGE_RELEASE:
@@ -489,7 +518,7 @@ bool host_wire_message(struct check *check, const Polos__V1__HostMessage *messag
     case POLOS__V1__HOST_MESSAGE__MESSAGE__NOT_SET:
     default:
         return check_fault(check, "messages",
-                           "set one of step_done, step_request, task_done, cancel_shown, withdraw, "
-                           "park, release and drain, as this server's protos have them");
+                           "set one of step_done, step_try, step_request, task_done, cancel_shown, "
+                           "withdraw, park, release and drain, as this server's protos have them");
     }
 }

@@ -66,7 +66,8 @@ Polos__V1__SettledStep *shown_step(struct arena *arena, str key, Polos__V1__Step
     polos__v1__settled_step__init(ret);
     ret->key = text_of(arena, key);
     ret->kind = kind;
-    if (kind <= POLOS__V1__STEP_KIND__STEP_KIND_AT_ONCE) {
+    if (kind <= POLOS__V1__STEP_KIND__STEP_KIND_AT_ONCE ||
+        kind == POLOS__V1__STEP_KIND__STEP_KIND_TRY) {
         ret->outcome = shown_outcome(arena, from);
     }
     return ret;

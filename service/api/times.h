@@ -8,6 +8,9 @@
 #include "google/protobuf/timestamp.pb-c.h"
 #include "service/api/check.h"
 
+/* A thousand years: further than that nobody waits. */
+#define TIMES_LENGTH_MS_MAX ((uint64_t)365250 * 24 * 3600 * 1000)
+
 /* Of Unix milliseconds; NULL for 0, which is none. It lives in the arena. */
 Google__Protobuf__Timestamp *times_instant(struct arena *arena, uint64_t unix_ms);
 /* Of milliseconds; NULL for 0, which is none. It lives in the arena. */

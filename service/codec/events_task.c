@@ -113,6 +113,30 @@ static status withdrawn_from(const void *message, struct event *ret)
     return STATUS_OK;
 }
 
+static void step_tried_to(const struct event *event, struct event_body *ret)
+{
+    Polos__Journal__V1__StepTried *body = ret->message;
+    body->effect = event->effect;
+    body->attempt = event->attempt;
+    body->number = event->step_tried.number;
+    body->key = body_bytes(event->step_tried.key);
+    body->try_number = event->step_tried.try_number;
+    body->outcome = events_put_outcome(&event->step_tried.outcome, ret);
+    body->retry_at_ms = event->step_tried.retry_at_ms;
+}
+
+static status step_tried_from(const void *message, struct event *ret)
+{
+    const Polos__Journal__V1__StepTried *body = message;
+    ret->effect = body->effect;
+    ret->attempt = body->attempt;
+    ret->step_tried.number = body->number;
+    ret->step_tried.key = body_str(body->key);
+    ret->step_tried.try_number = body->try_number;
+    ret->step_tried.retry_at_ms = body->retry_at_ms;
+    return events_take_outcome(body->outcome, &ret->step_tried.outcome);
+}
+
 static void lease_granted_to(const struct event *event, struct event_body *ret)
 {
     Polos__Journal__V1__LeaseGranted *body = ret->message;
@@ -227,6 +251,8 @@ static const struct event_row rows[] = {
     [EVENT_CANCEL_SHOWN] = {&polos__journal__v1__cancel_shown__descriptor, cancel_shown_to,
                             cancel_shown_from},
     [EVENT_WITHDRAWN] = {&polos__journal__v1__withdrawn__descriptor, withdrawn_to, withdrawn_from},
+    [EVENT_STEP_TRIED] = {&polos__journal__v1__step_tried__descriptor, step_tried_to,
+                          step_tried_from},
 };
 
 const struct event_rows task_events = {rows, COUNT_OF(rows)};

@@ -31,7 +31,9 @@ enum level {
     LEVEL_ANSWERS = 5,
     /* What hosts say of code beside its steps: their numbers go on after it. */
     LEVEL_SAID = 6,
-    LEVEL_NEWEST = LEVEL_SAID,
+    /* Tries of steps that failed: numbers go on after them, too. */
+    LEVEL_TRIES = 7,
+    LEVEL_NEWEST = LEVEL_TRIES,
 };
 
 /* Of a row that is put. A kind that this release does not know is of the newest level. */

@@ -212,6 +212,11 @@ static void apply_withdrawn(struct run *run, const struct event *event)
     count_said(run, event, event->withdrawn.number);
 }
 
+static void apply_step_tried(struct run *run, const struct event *event)
+{
+    count_said(run, event, event->step_tried.number);
+}
+
 static void apply_wait_set(struct run *run, const struct event *event)
 {
     assert(states_effect(run, event->wait_set.owner) != NULL);
@@ -428,6 +433,10 @@ static const struct {
                                apply_admission_given},
     [EVENT_CANCEL_SHOWN] = {{.name = "CANCEL_SHOWN", .level = 6}, apply_cancel_shown},
     [EVENT_WITHDRAWN] = {{.name = "WITHDRAWN", .level = 6}, apply_withdrawn},
+    [EVENT_STEP_TRIED] = {{.name = "STEP_TRIED",
+                           .level = 7,
+                           .time_at = offsetof(struct event, step_tried.retry_at_ms)},
+                          apply_step_tried},
 };
 static_assert(COUNT_OF(kinds) == EVENT_COUNT);
 

@@ -18,6 +18,7 @@ enum command_kind {
     COMMAND_STEP_DONE,
     COMMAND_CANCEL_SHOWN, /* A task's code is shown that its run is being cancelled. */
     COMMAND_WITHDRAW, /* A task's code gave up what it asked for. */
+    COMMAND_STEP_TRY, /* A try of a step failed, and another is to come. */
     COMMAND_TASK_DONE,
     COMMAND_TIME, /* A deadline of engine_next_deadline() has come. */
     COMMAND_CANCEL,
@@ -92,6 +93,13 @@ struct command {
             str key;
             uint32_t facts_seen;
         } withdraw;
+        struct {
+            uint32_t number; /* As step.number. */
+            str key;
+            uint32_t try_number;
+            struct outcome outcome; /* It failed. */
+            uint64_t retry_at_ms;
+        } step_try;
         struct {
             struct outcome outcome;
             str state;

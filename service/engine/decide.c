@@ -134,6 +134,7 @@ static const struct {
     [COMMAND_STEP_DONE] = {KINDS_TASK, true, decide_step_done},
     [COMMAND_CANCEL_SHOWN] = {KINDS_TASK, true, decide_cancel_shown},
     [COMMAND_WITHDRAW] = {KINDS_TASK, true, decide_withdraw},
+    [COMMAND_STEP_TRY] = {KINDS_TASK, true, decide_step_try},
     [COMMAND_TASK_DONE] = {KINDS_TASK, true, decide_task_done},
     [COMMAND_TIME] = {ANY, false, decide_time},
     [COMMAND_CANCEL] = {ANY, false, decide_cancel},

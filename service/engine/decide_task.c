@@ -127,6 +127,26 @@ enum verdict decide_withdraw(struct draft *draft, const struct command *command)
     return VERDICT_OK;
 }
 
+enum verdict decide_step_try(struct draft *draft, const struct command *command)
+{
+    const struct effect *task = engine_effect(&draft->run, command->effect);
+    enum verdict verdict = judge_number(task, command->step_try.number);
+    if (verdict != VERDICT_OK) {
+        return verdict;
+    }
+    draft_emit(draft, (struct event){
+                          .kind = EVENT_STEP_TRIED,
+                          .effect = command->effect,
+                          .attempt = command->attempt,
+                          .step_tried = {.number = command->step_try.number,
+                                         .key = command->step_try.key,
+                                         .try_number = command->step_try.try_number,
+                                         .outcome = command->step_try.outcome,
+                                         .retry_at_ms = command->step_try.retry_at_ms},
+                      });
+    return VERDICT_OK;
+}
+
 /* Doubles with each try before. */
 static uint64_t run_retry_delay_ms(uint32_t tries)
 {

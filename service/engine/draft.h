@@ -52,6 +52,7 @@ decide_function decide_lease_lost;
 decide_function decide_step_done;
 decide_function decide_cancel_shown;
 decide_function decide_withdraw;
+decide_function decide_step_try;
 decide_function decide_task_done;
 decide_function decide_park;
 decide_function decide_code_came;

@@ -40,6 +40,7 @@ enum event_kind {
     EVENT_ADMISSION_GIVEN = 22,
     EVENT_CANCEL_SHOWN = 23, /* Code was shown the cancellation. */
     EVENT_WITHDRAWN = 24, /* Code gave up a key. */
+    EVENT_STEP_TRIED = 25, /* A try of a step failed, and another is to come. */
     EVENT_COUNT,
 };
 
@@ -139,6 +140,13 @@ struct event {
             uint32_t facts_seen; /* By the code, of its task. */
             uint32_t retries; /* Of the run, until then. */
         } withdrawn;
+        struct {
+            uint32_t number; /* As above. */
+            str key; /* The step's. */
+            uint32_t try_number; /* From 1: the one that failed. */
+            struct outcome outcome; /* Why; failed. */
+            uint64_t retry_at_ms; /* When the next is due. */
+        } step_tried;
         struct {
             enum effect_kind kind;
             uint32_t owner;

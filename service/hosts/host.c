@@ -126,6 +126,7 @@ static bool must_be_numbered(enum host_message_kind kind)
     case HOST_MESSAGE_RELEASE:
     case HOST_MESSAGE_CANCEL_SHOWN:
     case HOST_MESSAGE_WITHDRAW:
+    case HOST_MESSAGE_STEP_TRY:
     case HOST_MESSAGE_DRAIN:
         return true;
     case HOST_MESSAGE_NONE:
@@ -204,6 +205,7 @@ static enum host_receipt receive_kind(struct hosts *hosts, struct host_session *
     case HOST_MESSAGE_RELEASE:
     case HOST_MESSAGE_CANCEL_SHOWN:
     case HOST_MESSAGE_WITHDRAW:
+    case HOST_MESSAGE_STEP_TRY:
         return receive_answer(hosts, session, message);
     case HOST_MESSAGE_DELTA:
         receipt = holds(hosts, session, message) ? HOST_RECEIPT_SHOW : HOST_RECEIPT_DROP;

@@ -125,6 +125,7 @@ enum host_message_kind {
     HOST_MESSAGE_RELEASE,
     HOST_MESSAGE_CANCEL_SHOWN,
     HOST_MESSAGE_WITHDRAW,
+    HOST_MESSAGE_STEP_TRY,
 };
 
 struct host_message {
@@ -133,19 +134,21 @@ struct host_message {
     enum host_message_kind kind;
     struct task_ref task; /* All that are about one. */
     uint32_t epoch;
-    uint32_t number; /* STEP_DONE, CANCEL_SHOWN, WITHDRAW. */
-    str key; /* STEP_DONE, STEP_REQUEST, WITHDRAW. */
+    uint32_t number; /* STEP_DONE, STEP_TRY, CANCEL_SHOWN, WITHDRAW. */
+    str key; /* STEP_DONE, STEP_TRY, STEP_REQUEST, WITHDRAW. */
     str text; /* DELTA; RELEASE: why. */
-    struct outcome outcome; /* STEP_DONE, TASK_DONE. */
+    struct outcome outcome; /* STEP_DONE, STEP_TRY, TASK_DONE. */
     str state; /* STEP_DONE, TASK_DONE: JSON text; empty: as it was. */
     bool is_retryable; /* TASK_DONE that failed. */
     bool is_cancelled; /* TASK_DONE: because of the cancellation. */
     bool releases_all; /* DRAIN: what the host holds is given back. */
     uint32_t outcomes_seen; /* PARK. */
     uint32_t facts_seen; /* WITHDRAW. */
+    uint32_t try_number; /* STEP_TRY: from 1. */
+    uint64_t pause_ms; /* STEP_TRY: before the next. */
     struct host_step_request step_request; /* STEP_REQUEST. */
-    str fault; /* STEP_DONE, STEP_REQUEST, WITHDRAW: not empty: what is wrong with it; it is
-                  refused. */
+    str fault; /* STEP_DONE, STEP_TRY, STEP_REQUEST, WITHDRAW: not empty: what is wrong with it; it
+                  is refused. */
 };
 
 /* What a step is: StepKind in steps.proto. */
@@ -158,6 +161,7 @@ enum settled_kind {
     SETTLED_AT_ONCE,
     SETTLED_CANCEL_SHOWN, /* No step; nor is this: */
     SETTLED_WITHDRAWN,
+    SETTLED_TRY,
 };
 
 /* A fact of a task: a step, a wait, or a child that a wait counts. */
@@ -172,6 +176,8 @@ struct settled_step {
     uint32_t wait; /* The effect, of waits and children; not on the wire. */
     uint32_t facts_seen; /* WITHDRAWN. */
     uint32_t retry_count; /* WITHDRAWN. */
+    uint32_t try_number; /* TRY. */
+    uint64_t pause_ms; /* TRY: what is left of it. */
 };
 
 struct facts_cursor; /* facts.h */

@@ -184,6 +184,16 @@ static void say_otherwise(struct engine_world *world, const struct pending *leas
         command->withdraw.number = number;
         command->withdraw.key = draw_step_key(world);
         command->withdraw.facts_seen = number - 1;
+    } else if (draw_chance(&world->draw, 25)) {
+        command->kind = COMMAND_STEP_TRY;
+        command->step_try.number = number;
+        command->step_try.key = draw_step_key(world);
+        command->step_try.try_number = 1 + (uint32_t)draw_below(&world->draw, 5);
+        command->step_try.outcome =
+            (struct outcome){.failed = true,
+                             .error_type = STR("ValueError"),
+                             .error_message = engine_world_text(world, "error")};
+        command->step_try.retry_at_ms = world->now_ms + draw_below(&world->draw, 20000);
     }
 }
 

@@ -116,6 +116,7 @@ static void perform(struct engine_world *world, const struct event *event)
     case EVENT_STEP_SETTLED:
     case EVENT_CANCEL_SHOWN:
     case EVENT_WITHDRAWN:
+    case EVENT_STEP_TRIED:
     case EVENT_WAIT_SET:
     case EVENT_CHILD_SETTLED:
     case EVENT_RESUME_KEPT:
@@ -282,10 +283,13 @@ static void trace_decision(const struct engine_world *world, const struct comman
         return;
     }
     static const char *const names[] = {
-        "START",      "MODEL_REPLIED", "MODEL_FAILED", "MODEL_REISSUE", "LEASE_GRANT",
-        "LEASE_LOST", "STEP_DONE",     "CANCEL_SHOWN", "WITHDRAW",      "TASK_DONE",
-        "TIME",       "CANCEL",        "STEP_REQUEST", "RESUME",        "WAIT_DONE",
-        "CHILD_DONE", "PARK",          "CODE_CAME",    "ADMIT",         "WITHDRAW_ADMISSION",
+        "START",         "MODEL_REPLIED", "MODEL_FAILED",
+        "MODEL_REISSUE", "LEASE_GRANT",   "LEASE_LOST",
+        "STEP_DONE",     "CANCEL_SHOWN",  "WITHDRAW",
+        "STEP_TRY",      "TASK_DONE",     "TIME",
+        "CANCEL",        "STEP_REQUEST",  "RESUME",
+        "WAIT_DONE",     "CHILD_DONE",    "PARK",
+        "CODE_CAME",     "ADMIT",         "WITHDRAW_ADMISSION",
         "FAIL",
     };
     static_assert(COUNT_OF(names) == COMMAND_COUNT);

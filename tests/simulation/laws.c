@@ -100,8 +100,33 @@ static void put_step(struct sim_run *run, struct sim_step step)
     run->steps[run->step_count++] = step;
 }
 
-static void note_step(struct sim_run *run, const struct event *event)
+/* However many hosts tried it, they count on from each other. */
+static void note_try(struct world *world, struct sim_run *run, const struct event *event)
 {
+    uint32_t before = 0;
+    uint64_t key = str_hash(event->step_tried.key);
+    for (size_t i = 0; i < run->step_count; i++) {
+        bool is_it = run->steps[i].effect == event->effect && run->steps[i].key == key;
+        before += is_it && run->steps[i].try_number != 0;
+        world_expect(world, !is_it || run->steps[i].try_number != 0,
+                     "a-step-that-settled-is-not-tried");
+    }
+    world_expect(world, event->step_tried.try_number == before + 1, "tries-of-a-step-go-on");
+    put_step(run, (struct sim_step){
+                      .effect = event->effect,
+                      .number = event->step_tried.number,
+                      .key = key,
+                      .try_number = event->step_tried.try_number,
+                      .retry_at_ms = event->step_tried.retry_at_ms,
+                  });
+}
+
+static void note_step(struct world *world, struct sim_run *run, const struct event *event)
+{
+    if (event->kind == EVENT_STEP_TRIED) {
+        note_try(world, run, event);
+        return;
+    }
     if (event->kind == EVENT_STEP_SETTLED) {
         put_step(run, (struct sim_step){
                           .effect = event->effect,
@@ -175,7 +200,7 @@ static void take_event(struct world *world, struct sim_run *run, const struct co
     laws_note_wait(world, run, event);
     laws_note_family(world, run, event);
     laws_queues_note(world, run, event);
-    note_step(run, event);
+    note_step(world, run, event);
     run->is_changed = true;
     engine_apply(&run->folded, event);
     world->counts.events++;

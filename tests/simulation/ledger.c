@@ -369,6 +369,15 @@ static const char *add_withdrawn(struct ledger *ledger, const struct event *even
     return NULL;
 }
 
+static const char *add_step_tried(struct ledger *ledger, const struct event *event)
+{
+    const char *law = add_said(ledger, event, event->step_tried.number);
+    LAW(law, law == NULL);
+    LAW("a-try-that-is-a-fact-failed",
+        event->step_tried.outcome.failed && event->step_tried.try_number > 0);
+    return NULL;
+}
+
 static const char *add_lease_granted(struct ledger *ledger, const struct event *event)
 {
     struct ledger_effect *effect = open_effect(ledger, event->effect);
@@ -668,6 +677,8 @@ static const char *add(struct ledger *ledger, const struct event *event)
         return add_cancel_shown(ledger, event);
     case EVENT_WITHDRAWN:
         return add_withdrawn(ledger, event);
+    case EVENT_STEP_TRIED:
+        return add_step_tried(ledger, event);
     case EVENT_LEASE_GRANTED:
         return add_lease_granted(ledger, event);
     case EVENT_LEASE_LOST:

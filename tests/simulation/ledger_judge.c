@@ -182,6 +182,9 @@ static enum verdict answer_verdict(const struct ledger *ledger, const struct com
     case COMMAND_WITHDRAW:
         return !ledger_is_task(effect) ? VERDICT_REFUSED
                                        : step_verdict(effect, command->withdraw.number);
+    case COMMAND_STEP_TRY:
+        return !ledger_is_task(effect) ? VERDICT_REFUSED
+                                       : step_verdict(effect, command->step_try.number);
     case COMMAND_STEP_REQUEST:
         if (!effect->is_leased) {
             return VERDICT_REFUSED;

@@ -92,6 +92,8 @@ struct sim_step {
     uint32_t number; /* 0: a step request. */
     uint64_t key;
     uint64_t value; /* 0: it is put together when it is told. */
+    uint32_t try_number; /* Of a try that failed; else 0. */
+    uint64_t retry_at_ms; /* By the program's clock. */
 };
 
 /* What code has waited for, or had done at once. */
@@ -210,7 +212,7 @@ struct world_counts {
     uint64_t snapshots, stalls, snubs, stale, facts_read;
     uint64_t pieces, full_streams, large_batches, waits, parks, children, answers, kept, published,
         dropped, awaited, forks, retries, cleanups;
-    uint64_t owed, damaged, orphans, deletions, given_up;
+    uint64_t owed, damaged, orphans, deletions, given_up, tries;
     uint64_t reads, feeds, suspended, undefined, admissions, beginnings, ticks, ticks_skipped,
         batches, rests;
 };

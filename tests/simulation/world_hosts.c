@@ -17,6 +17,13 @@ void sim_host_set_world(struct world *world)
 
 /* ---- What the server may send. ---- */
 
+/* Of the pause after a try. */
+static uint64_t left_of(const struct world *world, const struct sim_step *step)
+{
+    uint64_t now_ms = world_wall_ms(world);
+    return step->retry_at_ms > now_ms ? step->retry_at_ms - now_ms : 0;
+}
+
 static void judge_steps(struct world *world, const struct sim_run *run,
                         const struct host_task *task)
 {
@@ -31,11 +38,13 @@ static void judge_steps(struct world *world, const struct sim_run *run,
         world_expect(world,
                      number < task->step_count && str_hash(told->key) == step->key &&
                          told->is_step_request == (step->number == 0) &&
+                         told->try_number == step->try_number &&
                          (step->value == 0 || str_hash(told->outcome.value) == step->value),
                      "a-task-carries-its-settled-steps");
         if (!world_is_well(world)) {
             return;
         }
+        world_expect(world, told->pause_ms == left_of(world, step), "a-pause-goes-on");
         settled += step->number != 0;
         number++;
     }
@@ -110,11 +119,13 @@ static void judge_outcome(struct world *world, const struct server_message *mess
                  "outcomes-are-as-they-are-written");
 }
 
-static const struct sim_step *find_step(const struct sim_run *run, uint32_t effect, str key)
+static const struct sim_step *find_step(const struct sim_run *run, uint32_t effect,
+                                        const struct settled_step *fact)
 {
     for (size_t i = 0; i < run->step_count; i++) {
         const struct sim_step *step = &run->steps[i];
-        if (step->effect == effect && step->number != 0 && step->key == str_hash(key)) {
+        if (step->effect == effect && step->number != 0 && step->key == str_hash(fact->key) &&
+            step->try_number == fact->try_number) {
             return step;
         }
     }
@@ -132,8 +143,9 @@ static void judge_facts(struct world *world, const struct host_facts *piece)
             continue;
         }
         if (!fact->is_step_request) {
-            const struct sim_step *step = find_step(run, piece->task.effect, fact->key);
-            bool is_said = fact->kind == SETTLED_CANCEL_SHOWN || fact->kind == SETTLED_WITHDRAWN;
+            const struct sim_step *step = find_step(run, piece->task.effect, fact);
+            bool is_said = fact->kind == SETTLED_CANCEL_SHOWN || fact->kind == SETTLED_WITHDRAWN ||
+                           fact->kind == SETTLED_TRY;
             world_expect(world,
                          step != NULL && (is_said || str_hash(fact->outcome.value) == step->value),
                          "pieces-carry-settled-steps");
@@ -160,6 +172,8 @@ static const struct host_facts *copy_facts(struct arena *arena, const struct hos
         facts[i].kind = piece->facts[i].kind;
         facts[i].is_step_request = piece->facts[i].is_step_request;
         facts[i].is_child = piece->facts[i].is_child;
+        facts[i].try_number = piece->facts[i].try_number;
+        facts[i].pause_ms = piece->facts[i].pause_ms;
     }
     *copy = *piece;
     copy->facts = facts;
@@ -175,7 +189,9 @@ static const struct host_task *copy_task(struct arena *arena, const struct host_
     for (size_t i = 0; i < task->step_count; i++) { /* Their outcomes are judged already. */
         steps[i] = (struct settled_step){.key = arena_copy(arena, task->steps[i].key),
                                          .kind = task->steps[i].kind,
-                                         .is_step_request = task->steps[i].is_step_request};
+                                         .is_step_request = task->steps[i].is_step_request,
+                                         .try_number = task->steps[i].try_number,
+                                         .pause_ms = task->steps[i].pause_ms};
     }
     copy->steps = steps;
     copy->name = arena_copy(arena, task->name);
@@ -222,7 +238,7 @@ static struct payload *pack(const struct server_message *message)
 static bool is_numbered(const struct host_message *message)
 {
     return message->kind == HOST_MESSAGE_STEP_DONE || message->kind == HOST_MESSAGE_CANCEL_SHOWN ||
-           message->kind == HOST_MESSAGE_WITHDRAW;
+           message->kind == HOST_MESSAGE_WITHDRAW || message->kind == HOST_MESSAGE_STEP_TRY;
 }
 
 static bool is_about_task(const struct host_message *message)

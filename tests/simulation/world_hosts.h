@@ -49,6 +49,8 @@ struct sim_op {
     enum sim_op_state state;
     bool is_joined; /* The code goes on when it is settled. */
     uint64_t amount;
+    uint32_t tries; /* Of a step: that failed, and are known to have. */
+    uint64_t again_ms; /* Of a step: when its next try may begin. */
 };
 
 struct sim_task {

@@ -60,6 +60,13 @@ MUTANTS = {
     "given_up_not_told": ("A task does not say which key its code gave up.", {
         "fact.key = event->withdrawn.key;": "",
     }),
+    "tries_not_told": ("A task does not say which tries of its steps failed.", {
+        "fact.try_number = event->step_tried.try_number;": "",
+    }),
+    "pause_begins_anew": ("The pause before a try begins anew with every host.", {
+        "fact.pause_ms = time_left(reading->partition, event->step_tried.retry_at_ms);":
+            "fact.pause_ms = event->step_tried.retry_at_ms - event->time_ms;",
+    }),
     "cancel_shown_twice": ("What a host says of a task's code counts as often as it is said.", {
         "if (number <= task->steps) { return VERDICT_DONE_BEFORE; }":
             "if (number <= task->steps) { number = task->steps + 1; }",

@@ -71,6 +71,7 @@ static void print_counts(const struct world_counts *counts)
         {"orphans cancelled", counts->orphans},
         {"deletions", counts->deletions},
         {"given up", counts->given_up},
+        {"tries of steps", counts->tries},
         {"forks", counts->forks},
         {"retries", counts->retries},
         {"clean-ups", counts->cleanups},

@@ -78,11 +78,25 @@ static struct sim_op *find_op(struct world *world, struct sim_task *task, str ke
     return NULL;
 }
 
+/* One that is said, and not durable yet, counts too. */
+static void take_try(const struct world *world, struct sim_op *op, const struct settled_step *fact)
+{
+    assert(fact->kind == SETTLED_TRY);
+    if (fact->try_number > op->tries) {
+        op->tries = fact->try_number;
+        op->again_ms = world->time_ms + fact->pause_ms;
+    }
+}
+
 static void take_steps(struct world *world, struct sim_task *task, const struct host_task *given)
 {
     task->outcomes_seen = 0;
     for (size_t i = 0; i < given->step_count; i++) {
         struct sim_op *op = find_op(world, task, given->steps[i].key);
+        if (op != NULL && given->steps[i].kind == SETTLED_TRY) {
+            take_try(world, op, &given->steps[i]);
+            continue;
+        }
         task->outcomes_seen += given->steps[i].is_step_request;
         task->is_shown |= given->steps[i].kind == SETTLED_CANCEL_SHOWN;
         if (op != NULL) {
@@ -247,6 +261,28 @@ static void say_again(struct sim_host *host)
 static struct host_message message_of(const struct sim_task *task, enum host_message_kind kind)
 {
     return (struct host_message){.kind = kind, .task = task->task, .epoch = task->epoch};
+}
+
+/* How often a step fails before it settles. */
+static uint32_t tries_of(const struct sim_op *op)
+{
+    assert(op->kind == OP_STEP);
+    return op->amount % 3 == 0 ? 1 + (uint32_t)(op->amount / 3 % 3) : 0;
+}
+
+/* A try of it failed: a fact, as the one before it is. */
+static void do_try(struct sim_host *host, struct sim_task *task, struct sim_op *op, str key)
+{
+    struct host_message message = message_of(task, HOST_MESSAGE_STEP_TRY);
+    message.number = ++task->steps;
+    message.key = key;
+    message.try_number = ++op->tries;
+    message.pause_ms = op->amount / 9 % 4 == 0 ? op->amount / 36 % 9000 : op->amount / 36 % 50;
+    message.outcome = (struct outcome){
+        .failed = true, .error_type = STR("ValueError"), .error_message = STR("not yet")};
+    op->again_ms = host->world->time_ms + message.pause_ms;
+    host->world->counts.tries++;
+    sim_host_say(host, message, false);
 }
 
 static void do_step(struct sim_host *host, struct sim_task *task, str key)
@@ -481,7 +517,17 @@ static bool do_next(struct sim_host *host, struct sim_task *task)
     bool is_open = false;
     for (size_t i = 0; i < task->op_count; i++) {
         struct sim_op *op = &task->ops[i];
-        if (op->state == OP_STATE_NEW && op->kind == OP_STEP) {
+        bool is_step = op->state == OP_STATE_NEW && op->kind == OP_STEP;
+        if (is_step && op->again_ms > world->time_ms) {
+            world_at(world, op->again_ms - world->time_ms, work, host, name_of(task));
+            return true;
+        }
+        if (is_step && op->tries < tries_of(op)) {
+            do_try(host, task, op, key_of(world, i));
+            sim_work_later(host, task);
+            return true;
+        }
+        if (is_step) {
             op->state = OP_STATE_SETTLED;
             do_step(host, task, key_of(world, i));
             sim_work_later(host, task);

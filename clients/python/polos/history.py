@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from typing import Any
 
-from . import _keys
 from .types import HistoryEvent
 
 PAYLOAD_CHARACTERS = 120  # of one value in a line of text, unless told otherwise
@@ -102,6 +101,7 @@ class Words:
                 f"{self._name(e)} was taken from its host{self._cause(e.data)}"
             ),
             "STEP_SETTLED": self._step_settled,
+            "STEP_TRIED": self._step_tried,
             "WAIT_SET": self._wait_set,
             "WAIT_SETTLED": self._wait_settled,
             "CHILD_SETTLED": self._child_settled,
@@ -193,12 +193,11 @@ class Words:
         return f"{self._name(event)} went to host {one_line(host)}{version}{_attempt(event)}"
 
     def _step_settled(self, event: HistoryEvent) -> str:
-        key = str(event.data.get("key") or "")
-        found = _keys.read_try(key)
-        if found is None:
-            return f"step {_quoted(key)} {self._outcome(event.data)}"
-        number, step = found
-        return f"try {number} of step {_quoted(step)} {self._outcome(event.data)}"
+        return f"step {_quoted(event.data.get('key'))} {self._outcome(event.data)}"
+
+    def _step_tried(self, event: HistoryEvent) -> str:
+        number, step = event.data.get("try_number"), _quoted(event.data.get("key"))
+        return f"try {number} of step {step} failed: {self._why(event)}{_again(event)}"
 
     # ---- waits ----
 

@@ -155,6 +155,12 @@ class _Line:
         self._wake.set()
         return self._session.step_done(task_id, key, outcome, state_json)
 
+    def step_try(
+        self, task_id: str, key: str, try_number: int, error: steps_pb2.TaskError, pause: float
+    ) -> int:
+        self._wake.set()
+        return self._session.step_try(task_id, key, try_number, error, pause)
+
     def order(self, task_id: str, order: steps_pb2.StepRequest) -> bool:
         self._wake.set()
         return self._session.order(task_id, order)

@@ -186,7 +186,6 @@ class Step:
         check_work(step_key, func, max_retries, base_delay, max_delay)
         seconds = None if takes(func, "timeout") else kwargs.pop("timeout", None)
         tries = Tries(step_key, max_retries, base_delay, max_delay)
-        await self._recall_tries(tries)
         settled = await self._execution.recall(step_key, "step")
         if settled is not None:
             return self._value_of(settled, step_key, func)
@@ -543,18 +542,13 @@ class Step:
             sentence = f"what is kept of step {key!r} cannot be made again: {error}"
             raise self._execution.stand_still(sentence) from error
 
-    async def _recall_tries(self, tries: Tries) -> None:
-        """Counts those of earlier executions: a failed try is a fact, so that no crash grants
-        more of them."""
-        while self._execution.is_settled(tries.next_key):
-            await self._execution.recall(tries.next_key, "step")
-            tries.failed += 1
-
     async def _tried(self, tries: Tries, attempt: Callable[[], Awaitable[Any]]) -> Any:
-        """Tries until it works, or as often as may be; no wait after the last failure."""
+        """Tries until it works, or as often as may be; no wait after the last failure. A failed try
+        is a fact, so that no crash grants more of them."""
+        tries.failed, pause = self._execution.tried(tries.key)
         while True:
-            if tries.pause:
-                await asyncio.sleep(tries.pause)
+            if pause:
+                await asyncio.sleep(pause)
             try:
                 with trace.span(f"step {tries.key}", {"polos.step_key": tries.key}):
                     return await attempt()
@@ -564,10 +558,10 @@ class Step:
                 if tries.left == 0:
                     raise
                 tries.warn_of(error, self._ctx.execution_id)
-                outcome = error_of_try(error, tries.key)
-                await self._execution.recall(tries.next_key, "step")
-                await self._execution.settle(tries.next_key, outcome)
                 tries.failed += 1
+                pause = tries.pause
+                why = error_of_try(error, tries.key).error
+                await self._execution.keep_try(tries.key, tries.failed, why, pause)
 
     async def _recorded(self, key: str, make: Callable[[], Any]) -> Any:
         settled = await self._execution.recall(key, "step")

@@ -152,6 +152,14 @@ def settled(key: str, value: Any = None, error: str = "") -> steps_pb2.SettledSt
     return steps_pb2.SettledStep(key=key, outcome=outcome)
 
 
+def tried(key: str, number: int, seconds_left: float) -> steps_pb2.SettledStep:
+    error = steps_pb2.TaskError(type="E", message="no")
+    step = steps_pb2.SettledStep(key=key, kind=steps_pb2.STEP_KIND_TRY, try_number=number)
+    step.outcome.error.CopyFrom(error)
+    step.pause.FromMilliseconds(round(seconds_left * 1000))
+    return step
+
+
 async def test_a_replay_answers_settled_steps_falsy_and_failed_ones_too(fake, fake_client):
     calls: list[str] = []
 
@@ -194,11 +202,49 @@ async def test_a_failing_step_is_tried_again_then_kept(fake, fake_client):
     outcome = await fake.outcome(fake.give("flow", kind=history_pb2.TASK_KIND_WORKFLOW))
     assert calls == 3
     assert outcome.error.message.startswith("step 's' failed: ValueError: try 3 (test_host.py:")
-    settled = [
-        (m.step_done.key, m.step_done.outcome.error.message.partition(" (")[0])
-        for m in fake.heard[:3]
-    ]
-    assert settled == [("polos.try.1.s", "try 1"), ("polos.try.2.s", "try 2"), ("s", "try 3")]
+    tries = [m.step_try for m in fake.heard[:2]]
+    assert [(t.number, t.key, t.try_number) for t in tries] == [(1, "s", 1), (2, "s", 2)]
+    assert [t.error.message.partition(" (")[0] for t in tries] == ["try 1", "try 2"]
+    assert [t.pause.ToMilliseconds() for t in tries] == [1, 2]
+    done = fake.heard[2].step_done
+    assert (done.number, done.key) == (3, "s")
+    assert done.outcome.error.message.startswith("try 3 (")
+
+
+async def test_a_step_goes_on_where_its_tries_ended_before(fake, fake_client, monkeypatch):
+    slept: list[float] = []
+    sleep = asyncio.sleep
+
+    async def quick(seconds, *args):
+        slept.append(seconds)
+        await sleep(0)
+
+    def fails():
+        raise ValueError("no")
+
+    @workflow
+    async def flow(ctx):
+        await ctx.step.run("s", fails, max_retries=3, base_delay=2.0)
+
+    await serve(fake_client)
+    monkeypatch.setattr("polos.step.asyncio.sleep", quick)
+    steps = [tried("s", 1, 0.0), tried("s", 2, 3.0)]
+    await fake.outcome(fake.give("flow", kind=history_pb2.TASK_KIND_WORKFLOW, steps=steps))
+    third, last = fake.heard[0].step_try, fake.heard[1].step_done
+    assert (third.number, third.try_number, third.pause.ToSeconds()) == (3, 3, 8)
+    assert (last.number, last.key) == (4, "s")
+    first = next(seconds for seconds in slept if seconds > 1)
+    assert 2 < first <= 3 and slept[-1] == 8.0
+
+
+async def test_tries_of_a_key_that_is_no_step_do_not_fit(fake, fake_client):
+    @workflow
+    async def flow(ctx):
+        await ctx.step.wait_for("s", seconds=1)
+
+    await serve(fake_client)
+    task_id = fake.give("flow", kind=history_pb2.TASK_KIND_WORKFLOW, steps=[tried("s", 1, 0.0)])
+    assert "'s' (step)" in await fake.mismatch(task_id)
 
 
 async def test_a_step_that_succeeds_at_last_is_kept_once(fake, fake_client):
@@ -217,7 +263,8 @@ async def test_a_step_that_succeeds_at_last_is_kept_once(fake, fake_client):
     await serve(fake_client)
     outcome = await fake.outcome(fake.give("flow", kind=history_pb2.TASK_KIND_WORKFLOW))
     assert outcome.value_json == '"yes"'
-    assert [m.step_done.key for m in fake.heard[:-1]] == ["polos.try.1.s", "polos.try.2.s", "s"]
+    said = [m.WhichOneof("message") for m in fake.heard[:-1]]
+    assert said == ["step_try", "step_try", "step_done"]
 
 
 async def test_a_step_gives_the_same_type_now_and_in_a_replay(fake, fake_client):

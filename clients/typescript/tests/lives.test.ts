@@ -91,6 +91,28 @@ test("a server that is killed between steps: no step is done twice", async () =>
   assert.deepEqual(effects, ["one", "two", "three"]);
 });
 
+test("a host that is killed between two tries of a step grants no more of them", async () => {
+  const { client } = there;
+  const effects = effectsFile();
+  const first = new HostProcess("a", effects);
+  await first.hear("ready");
+  const handle = await client.invoke("flaky", null, { maxRetries: 0 });
+  for (const _ of [1, 2]) await first.hear("tried");
+  await first.ended("SIGKILL");
+  const second = new HostProcess("b", effects);
+  await second.hear("ready");
+  await assert.rejects(handle.getResult());
+  const history = await client.history(handle.id);
+  const tries = history.filter((event) => event.type === "STEP_TRIED");
+  assert.deepEqual(
+    tries.map(({ data }) => [data["key"], data["try_number"]]),
+    [1, 2, 3].map((number) => ["call", number]),
+  );
+  assert.equal(history.filter((event) => event.type === "STEP_SETTLED").length, 1);
+  // The one at work when it was killed may be made again.
+  assert.ok([4, 5].includes(effectsIn(effects).length));
+});
+
 test("a server that is killed while a stream is read: nothing is told twice", async () => {
   const { client, server } = there;
   const agent = defineAgent({ id: "talks", model: "scripted:m" });

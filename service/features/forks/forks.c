@@ -333,6 +333,7 @@ struct last_good {
 static bool is_bad(const struct event *event)
 {
     return event->kind == EVENT_RUN_FAILED || event->kind == EVENT_WITHDRAWN ||
+           event->kind == EVENT_STEP_TRIED ||
            (event->kind == EVENT_MODEL_FAILED && event->model_failed.retry_at_ms == 0) ||
            (event->kind == EVENT_TASK_SETTLED && event->task_settled.outcome.failed) ||
            (event->kind == EVENT_STEP_SETTLED && event->step_settled.outcome.failed) ||

@@ -241,6 +241,23 @@ static enum verdict submit_withdraw(struct partition *partition, struct live_run
     return command_submit(partition, run, &command);
 }
 
+static enum verdict submit_step_try(struct partition *partition, struct live_run *run,
+                                    const struct host_message *message)
+{
+    assert(message->kind == HOST_MESSAGE_STEP_TRY && message->outcome.failed);
+    struct command command = {
+        .kind = COMMAND_STEP_TRY,
+        .effect = message->task.effect,
+        .attempt = message->epoch,
+        .step_try = {.number = message->number,
+                     .key = message->key,
+                     .try_number = message->try_number,
+                     .outcome = message->outcome,
+                     .retry_at_ms = partition->now_ms + message->pause_ms},
+    };
+    return command_submit(partition, run, &command);
+}
+
 static enum verdict submit_release(struct partition *partition, struct live_run *run,
                                    const struct host_message *message)
 {
@@ -271,6 +288,8 @@ static enum verdict submit_message(struct partition *partition, struct live_run 
         return submit_cancel_shown(partition, run, message);
     case HOST_MESSAGE_WITHDRAW:
         return submit_withdraw(partition, run, message);
+    case HOST_MESSAGE_STEP_TRY:
+        return submit_step_try(partition, run, message);
     case HOST_MESSAGE_TASK_DONE:
         return submit_task_done(partition, run, message);
     case HOST_MESSAGE_STEP_REQUEST:
@@ -339,9 +358,9 @@ static void note_verdict(struct partition *partition, uint64_t session,
     const struct act_kind *kind = &refuse_act;
     receipt->session = session;
     receipt->seq = message->seq;
-    receipt->is_step = message->kind == HOST_MESSAGE_STEP_DONE ||
-                       message->kind == HOST_MESSAGE_CANCEL_SHOWN ||
-                       message->kind == HOST_MESSAGE_WITHDRAW;
+    receipt->is_step =
+        message->kind == HOST_MESSAGE_STEP_DONE || message->kind == HOST_MESSAGE_CANCEL_SHOWN ||
+        message->kind == HOST_MESSAGE_WITHDRAW || message->kind == HOST_MESSAGE_STEP_TRY;
     switch (verdict) {
     case VERDICT_OK:
     case VERDICT_DONE_BEFORE:

@@ -211,6 +211,11 @@ static bool read_step(struct reading *reading, const struct event *event)
                                               .kind = SETTLED_CODE});
 }
 
+static uint64_t time_left(const struct partition *partition, uint64_t until_ms)
+{
+    return until_ms > partition->now_ms ? until_ms - partition->now_ms : 0;
+}
+
 static bool read_said(struct reading *reading, const struct event *event)
 {
     struct settled_step fact = {.kind = SETTLED_CANCEL_SHOWN};
@@ -219,6 +224,12 @@ static bool read_said(struct reading *reading, const struct event *event)
         fact.key = event->withdrawn.key;
         fact.facts_seen = event->withdrawn.facts_seen;
         fact.retry_count = event->withdrawn.retries;
+    } else if (event->kind == EVENT_STEP_TRIED) {
+        fact.kind = SETTLED_TRY;
+        fact.key = event->step_tried.key;
+        fact.try_number = event->step_tried.try_number;
+        fact.outcome = event->step_tried.outcome;
+        fact.pause_ms = time_left(reading->partition, event->step_tried.retry_at_ms);
     }
     return !is_of_task(reading->cursor, event) || add(reading, fact);
 }
@@ -229,7 +240,8 @@ static bool read_fact(struct reading *reading, const struct event *event)
     if (event->kind == EVENT_STEP_SETTLED) {
         return read_step(reading, event);
     }
-    if (event->kind == EVENT_CANCEL_SHOWN || event->kind == EVENT_WITHDRAWN) {
+    if (event->kind == EVENT_CANCEL_SHOWN || event->kind == EVENT_WITHDRAWN ||
+        event->kind == EVENT_STEP_TRIED) {
         return read_said(reading, event);
     }
     if (event->kind == EVENT_WAIT_SETTLED) {
@@ -252,7 +264,8 @@ static const uint64_t kinds_read =
     JOURNAL_KIND(EVENT_TASK_SETTLED) | JOURNAL_KIND(EVENT_TASK_FAILED) |
     JOURNAL_KIND(EVENT_WAIT_SET) | JOURNAL_KIND(EVENT_WAIT_SETTLED) |
     JOURNAL_KIND(EVENT_CHILD_SETTLED) | JOURNAL_KIND(EVENT_CANCEL_REQUESTED) |
-    JOURNAL_KIND(EVENT_CANCEL_SHOWN) | JOURNAL_KIND(EVENT_WITHDRAWN);
+    JOURNAL_KIND(EVENT_CANCEL_SHOWN) | JOURNAL_KIND(EVENT_WITHDRAWN) |
+    JOURNAL_KIND(EVENT_STEP_TRIED);
 
 static bool read_event(void *context, uint32_t seq, const struct event *event)
 {

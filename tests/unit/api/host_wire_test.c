@@ -288,6 +288,43 @@ static void says_what_code_saw_and_gave_up(void **state)
     refuse(&message, "withdraw.task_id");
 }
 
+static void says_that_a_try_failed(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"step_try.key", "step_try.try_number", "step_try.error",
+                                        "step_try.pause", ""}; /* The last is fine. */
+    struct taken taken;
+    Polos__V1__TaskError error = POLOS__V1__TASK_ERROR__INIT;
+    error.type = (char *)"OSError";
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        Google__Protobuf__Duration pause = GOOGLE__PROTOBUF__DURATION__INIT;
+        Polos__V1__StepTry tried = POLOS__V1__STEP_TRY__INIT;
+        pause.seconds = i == 3 ? -1 : 2;
+        tried.task_id = (char *)task_id;
+        tried.epoch = 4;
+        tried.number = 6;
+        tried.key = (char *)(i == 0 ? "" : "call");
+        tried.try_number = i == 1 ? 0 : 3;
+        tried.error = i == 2 ? NULL : &error;
+        tried.pause = &pause;
+        Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
+        message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_STEP_TRY;
+        message.step_try = &tried;
+        take(&taken, &message);
+        assert_true(taken.is_fine && str_starts_with(taken.message.fault, str_of(wrong[i])));
+        assert_true(i < 4 || taken.message.fault.len == 0); /* Its task's affair only. */
+        assert_true(taken.message.kind == HOST_MESSAGE_STEP_TRY && taken.message.number == 6);
+        assert_true(taken.message.task.effect == 7 && taken.message.epoch == 4);
+        if (i == 4) {
+            assert_true(taken.message.pause_ms == 2000 && taken.message.try_number == 3);
+            assert_true(str_is(taken.message.outcome.error_type, "OSError"));
+        }
+        arena_fini(&taken.arena);
+        tried.task_id = (char *)"";
+        refuse(&message, "step_try.task_id");
+    }
+}
+
 static void releases(void **state)
 {
     (void)state;
@@ -739,6 +776,7 @@ int main(void)
         cmocka_unit_test(parks),
         cmocka_unit_test(says_what_code_saw_and_gave_up),
         cmocka_unit_test(keeps_what_stands_beside_a_value),
+        cmocka_unit_test(says_that_a_try_failed),
         cmocka_unit_test(releases),
         cmocka_unit_test(deltas),
         cmocka_unit_test(envelopes),

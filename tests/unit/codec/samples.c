@@ -166,6 +166,17 @@ static const struct field {
     SINCE(5, WITHDRAWN, TEXT, withdrawn.key),
     SINCE(5, WITHDRAWN, U32, withdrawn.facts_seen),
     SINCE(5, WITHDRAWN, U32, withdrawn.retries),
+    SINCE(6, STEP_TRIED, U32, effect),
+    SINCE(6, STEP_TRIED, U32, attempt),
+    SINCE(6, STEP_TRIED, U32, step_tried.number),
+    SINCE(6, STEP_TRIED, TEXT, step_tried.key),
+    SINCE(6, STEP_TRIED, U32, step_tried.try_number),
+    SINCE(6, STEP_TRIED, FLAG, step_tried.outcome.failed),
+    SINCE(6, STEP_TRIED, TEXT, step_tried.outcome.value),
+    SINCE(6, STEP_TRIED, TEXT, step_tried.outcome.error_type),
+    SINCE(6, STEP_TRIED, TEXT, step_tried.outcome.error_message),
+    SINCE(6, STEP_TRIED, TEXT, step_tried.outcome.error_stack),
+    SINCE(6, STEP_TRIED, U64, step_tried.retry_at_ms),
 #undef FIELD
 #undef NAMED
 #undef SINCE

@@ -157,9 +157,18 @@ static void read_said(struct player *player, const struct words *words, str thir
         command->cancel_shown.number = number;
         return;
     }
+    str key = words->count > 3 ? arena_copy(&player->arena, str_of(words->word[3])) : STR_EMPTY;
+    if (command->kind == COMMAND_STEP_TRY) {
+        command->step_try.number = number;
+        command->step_try.key = key;
+        command->step_try.try_number = (uint32_t)option(words, "try", 1);
+        command->step_try.retry_at_ms = option(words, "at", 0);
+        command->step_try.outcome =
+            (struct outcome){.failed = true, .error_type = STR("ValueError")};
+        return;
+    }
     command->withdraw.number = number;
-    command->withdraw.key =
-        words->count > 3 ? arena_copy(&player->arena, str_of(words->word[3])) : STR_EMPTY;
+    command->withdraw.key = key;
 }
 
 static void read_rest(struct player *player, const struct words *words, struct command *command)
@@ -187,6 +196,7 @@ static void read_rest(struct player *player, const struct words *words, struct c
     case COMMAND_STEP_DONE:
     case COMMAND_CANCEL_SHOWN:
     case COMMAND_WITHDRAW:
+    case COMMAND_STEP_TRY:
         read_said(player, words, third, command);
         break;
     case COMMAND_TASK_DONE:
@@ -244,6 +254,7 @@ static bool read_command(struct player *player, char *line, struct command *ret)
         [COMMAND_STEP_DONE] = "step",
         [COMMAND_CANCEL_SHOWN] = "shown",
         [COMMAND_WITHDRAW] = "giveup",
+        [COMMAND_STEP_TRY] = "try",
         [COMMAND_TASK_DONE] = "done",
         [COMMAND_TIME] = "time",
         [COMMAND_CANCEL] = "cancel",

@@ -62,6 +62,9 @@ static struct command make(enum command_kind kind, uint32_t effect, uint32_t att
     } else if (kind == COMMAND_WITHDRAW) {
         command.withdraw.number = 1;
         command.withdraw.key = STR("key");
+    } else if (kind == COMMAND_STEP_TRY) {
+        command.step_try.number = 1;
+        command.step_try.outcome.failed = true;
     } else if (kind == COMMAND_STEP_REQUEST) {
         command.step_request.kind = EFFECT_SLEEP;
         command.step_request.key = (str){"nap", 3};
@@ -160,25 +163,25 @@ static const struct {
 } table[] = {
     /*       replied failed reissue grant lost step done time cancel request resume event child park
      *       code admit withdraw fail, after start; shown and giveup follow step */
-    [NEW] = {"new", "OSSSSSSSSSRRSRSSSSRRR", "OSSSSSSSSSRRSRSSSSRRR", 1, 1},
-    [THINKING] = {"thinking", "ROOORRRRRRDORSRRRRSSO", "RSSSSSSSSSDOSSSSSSSSO", 1, 1},
-    [BACKOFF] = {"backing off", "RSSSRRRRRRDORSRRRRSSO", "RSSSSSSSSSDOSSSSSSSSO", 1, 1},
-    [TOOL_READY] = {"tool without host", "RSSSOSSSSSDOSSRRSSSSO", "RSSSSSSSSSDOSSSSSSSSO", 2, 0},
-    [TOOL_LEASED] = {"tool at a host", "RSSSROOROODOOSRROSSSO", "RSSSSSSSSSDOSSSSSSSSO", 2, 1},
-    [BODY_READY] = {"body without host", "RSSSOSSSSSDOSSRRSSSSO", "RSSSSSSSSSDOSSSSSSSSO", 1, 0},
-    [BODY_LEASED] = {"body at a host", "RSSSROOROODOOSRROSSSO", "RSSSSSSSSSDOSSSSSSSSO", 1, 1},
-    [BODY_PARKED] = {"body that waits", "RSSSRSSSSSDOSSRRSSSSO", "RSSSSSSSSSDOSSSSSSSSO", 1, 1},
-    [BODY_BACKOFF] = {"body to be tried again", "RSSSRSSSSSDOSSRRSSSSO", "RSSSSSSSSSDOSSSSSSSSO", 1,
+    [NEW] = {"new", "OSSSSSSSSSSRRSRSSSSRRR", "OSSSSSSSSSSRRSRSSSSRRR", 1, 1},
+    [THINKING] = {"thinking", "ROOORRRRRRRDORSRRRRSSO", "RSSSSSSSSSSDOSSSSSSSSO", 1, 1},
+    [BACKOFF] = {"backing off", "RSSSRRRRRRRDORSRRRRSSO", "RSSSSSSSSSSDOSSSSSSSSO", 1, 1},
+    [TOOL_READY] = {"tool without host", "RSSSOSSSSSSDOSSRRSSSSO", "RSSSSSSSSSSDOSSSSSSSSO", 2, 0},
+    [TOOL_LEASED] = {"tool at a host", "RSSSROOROOODOOSRROSSSO", "RSSSSSSSSSSDOSSSSSSSSO", 2, 1},
+    [BODY_READY] = {"body without host", "RSSSOSSSSSSDOSSRRSSSSO", "RSSSSSSSSSSDOSSSSSSSSO", 1, 0},
+    [BODY_LEASED] = {"body at a host", "RSSSROOROOODOOSRROSSSO", "RSSSSSSSSSSDOSSSSSSSSO", 1, 1},
+    [BODY_PARKED] = {"body that waits", "RSSSRSSSSSSDOSSRRSSSSO", "RSSSSSSSSSSDOSSSSSSSSO", 1, 1},
+    [BODY_BACKOFF] = {"body to be tried again", "RSSSRSSSSSSDOSSRRSSSSO", "RSSSSSSSSSSDOSSSSSSSSO",
+                      1, 1},
+    [BODY_STOPPED] = {"body whose code did not fit", "RSSSRSSSSSSDOSSRRSOSSO",
+                      "RSSSSSSSSSSDOSSSSSSSSO", 1, 1},
+    [BODY_CLEANUP] = {"body that cleans up", "RSSSROOOOOODDOSRROSSSO", "RSSSSSSSSSSDDSSSSSSSSO", 1,
                       1},
-    [BODY_STOPPED] = {"body whose code did not fit", "RSSSRSSSSSDOSSRRSOSSO",
-                      "RSSSSSSSSSDOSSSSSSSSO", 1, 1},
-    [BODY_CLEANUP] = {"body that cleans up", "RSSSROOOOODDOSRROSSSO", "RSSSSSSSSSDDSSSSSSSSO", 1,
-                      1},
-    [QUEUED] = {"in a queue", "RSSSRRRRRRDORSRRRROSO", "RSSSSSSSSSDOSSSSSSOSO", 1, 0},
-    [ADMITTED] = {"admitted", "ROOORRRRRRDORSRRRRSOO", "RSSSSSSSSSDOSSSSSSSOO", 1, 1},
-    [COMPLETED] = {"completed", "TTTTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTTTT", 1, 1},
-    [FAILED] = {"failed", "TTTTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTTTT", 1, 1},
-    [CANCELLED] = {"cancelled", "TTTTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTTTT", 1, 1},
+    [QUEUED] = {"in a queue", "RSSSRRRRRRRDORSRRRROSO", "RSSSSSSSSSSDOSSSSSSOSO", 1, 0},
+    [ADMITTED] = {"admitted", "ROOORRRRRRRDORSRRRRSOO", "RSSSSSSSSSSDOSSSSSSSOO", 1, 1},
+    [COMPLETED] = {"completed", "TTTTTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTTTTT", 1, 1},
+    [FAILED] = {"failed", "TTTTTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTTTTT", 1, 1},
+    [CANCELLED] = {"cancelled", "TTTTTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTTTTT", 1, 1},
 };
 static_assert(COUNT_OF(table) == SITUATION_COUNT);
 
@@ -217,16 +220,16 @@ static void about_another_attempt(void **state)
 static void about_a_settled_effect(void **state)
 {
     (void)state;
-    check_row(TOOL_READY, 1, 1, "RDDDDDDDDDDODSDDDDSSO");
-    check_row(TOOL_LEASED, 1, 1, "RDDDDDDDDDDODSDDDDSSO");
+    check_row(TOOL_READY, 1, 1, "RDDDDDDDDDDDODSDDDDSSO");
+    check_row(TOOL_LEASED, 1, 1, "RDDDDDDDDDDDODSDDDDSSO");
 }
 
 static void about_no_effect(void **state)
 {
     (void)state;
     for (int i = THINKING; i <= BODY_BACKOFF; i++) {
-        check_row((enum situation)i, 77, 1, "RSSSSSSSSSDOSSSSSSSSO");
-        check_row((enum situation)i, 0, 0, "RSSSSSSSSSDOSOSSSSSSO");
+        check_row((enum situation)i, 77, 1, "RSSSSSSSSSSDOSSSSSSSSO");
+        check_row((enum situation)i, 0, 0, "RSSSSSSSSSSDOSOSSSSSSO");
     }
 }
 
@@ -238,10 +241,10 @@ static void about_a_wait(void **state)
         enum effect_kind kind;
         const char *expected;
     } rows[] = {
-        {EFFECT_SLEEP, "RSSSRSSSSSDOSSRRSSSSO"},
-        {EFFECT_SUSPENSION, "RSSSRSSSSSDOSSRRSSSSO"},
-        {EFFECT_EVENT, "RSSSRSSSSSDOSSORSSSSO"},
-        {EFFECT_CHILDREN, "RSSSRSSSSSDOSSROSSSSO"},
+        {EFFECT_SLEEP, "RSSSRSSSSSSDOSSRRSSSSO"},
+        {EFFECT_SUSPENSION, "RSSSRSSSSSSDOSSRRSSSSO"},
+        {EFFECT_EVENT, "RSSSRSSSSSSDOSSORSSSSO"},
+        {EFFECT_CHILDREN, "RSSSRSSSSSSDOSSROSSSSO"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         char actual[COMMAND_COUNT + 1] = {0};

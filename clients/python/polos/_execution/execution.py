@@ -22,6 +22,7 @@ from .._replay import ready
 from .._replay.machine import (
     CANCEL_SHOWN,
     GIVEN_UP,
+    TRY,
     Begin,
     Diverged,
     Fact,
@@ -53,6 +54,7 @@ _WORDS = {
     steps_pb2.STEP_KIND_AT_ONCE: "at once",
     steps_pb2.STEP_KIND_CANCEL_SHOWN: CANCEL_SHOWN,
     steps_pb2.STEP_KIND_WITHDRAWN: GIVEN_UP,
+    steps_pb2.STEP_KIND_TRY: TRY,
 }
 _WAITS = frozenset({"sleep", "suspend", "event", "invoke_and_wait"})
 
@@ -68,6 +70,12 @@ class Line(Protocol):
         self, task_id: str, key: str, outcome: steps_pb2.TaskOutcome, state_json: str
     ) -> int:
         """The step's number; 0: nobody wants it."""
+
+    def step_try(
+        self, task_id: str, key: str, try_number: int, error: steps_pb2.TaskError, pause: float
+    ) -> int:
+        """The number of the fact that a try of a step failed and another comes after so many
+        seconds; 0: nobody wants it."""
 
     def order(self, task_id: str, order: steps_pb2.StepRequest) -> bool:
         """False: nobody wants it."""
@@ -137,6 +145,7 @@ class Execution:
         self._line = line
         self._ready = ready.of_loop(asyncio.get_running_loop())
         self._ready.add(self.task_id, self._look)
+        self._begun_at = asyncio.get_running_loop().time()
         self._asks: dict[str, _Ask] = {}
         self._sent: dict[int, Fact] = {}  # by step number
         self._given_up: list[tuple[str, int]] = []  # not said yet: keys, and facts given by then
@@ -228,6 +237,8 @@ class Execution:
         fact = self._sent.pop(number, None)
         if fact is not None:
             self._replay.settle(fact)
+            if fact.kind == TRY and (tried := self._asks.get(_of_try(fact))) is not None:
+                tried.settle(None)
             if fact.is_step and fact.key in self._asks:  # else it was given up
                 self._busy -= 1
                 self._due.add(fact.key)
@@ -236,7 +247,7 @@ class Execution:
     def refused(self, number: int, error: StepExecutionError) -> None:
         fact = self._sent.pop(number, None)
         if fact is not None:
-            self._refuse(fact.key, error)
+            self._refuse(_of_try(fact) if fact.kind == TRY else fact.key, error)
 
     def settled(self, key: str, outcome: steps_pb2.TaskOutcome) -> None:
         """What an order asked for has come about."""
@@ -312,6 +323,29 @@ class Execution:
             if key in self._due:
                 self._due.remove(key)
                 self._busy += 1
+
+    def tried(self, key: str) -> tuple[int, float]:
+        """How many tries of a step failed in earlier executions, and the seconds that are left
+        before the next."""
+        last = self._replay.last_try(key)
+        if last is None:
+            return 0, 0.0
+        passed = asyncio.get_running_loop().time() - self._begun_at
+        return last.try_number, max(0.0, last.pause - passed)
+
+    async def keep_try(
+        self, key: str, try_number: int, error: steps_pb2.TaskError, pause: float
+    ) -> None:
+        """Returns when it is on the server's disk that a try of a step failed, and another comes
+        after so many seconds; called while at_work()."""
+        self._check_alive()
+        self._say_given_up()
+        number = self._line.step_try(self.task_id, key, try_number, error, pause)
+        if number == 0:
+            raise ExecutionCancelledError
+        fact = Fact(key, TRY, False, None, try_number=try_number)
+        self._sent[number] = fact
+        await self._await(_of_try(fact), _Ask(is_wait=False))
 
     async def order(self, order: steps_pb2.StepRequest, kind: str) -> steps_pb2.TaskOutcome:
         """The outcome of an order that recall() said is new."""
@@ -561,7 +595,14 @@ def _fact(step: steps_pb2.SettledStep) -> Fact:
         seen=step.facts_seen,
         tries=step.retry_count,
         ends=failed == "WITHDRAWN",
+        try_number=step.try_number,
+        pause=step.pause.ToTimedelta().total_seconds(),
     )
+
+
+def _of_try(fact: Fact) -> str:
+    """Where it is asked for that a try is a fact: no step has such a key."""
+    return f"\0try {fact.try_number} of {fact.key}"
 
 
 def _is_cancellation(outcome: steps_pb2.TaskOutcome) -> bool:

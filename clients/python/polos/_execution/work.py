@@ -8,12 +8,13 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from .. import _keys
 from .._codec.outcomes import error_outcome, stack_of, text_and_place_of, whole_text_of
 from ..v1 import steps_pb2
 from . import pool
 
 log = logging.getLogger("polos")
+
+DOUBLINGS_MAX = 64  # of the pause between two tries, whatever its most is
 
 
 def check_work(
@@ -100,7 +101,7 @@ class Tries:
 
     def __init__(self, key: str, retries_max: int, base_delay: float, max_delay: float) -> None:
         self.key = key
-        self.failed = 0
+        self.failed = 0  # in earlier executions, too
         self._retries_max = retries_max
         self._base_delay = base_delay
         self._max_delay = max_delay
@@ -117,15 +118,9 @@ class Tries:
 
     @property
     def pause(self) -> float:
-        """Seconds before the next."""
-        if self.failed == 0:
-            return 0.0
-        return float(min(self._max_delay, self._base_delay * 2.0 ** (self.failed - 1)))
-
-    @property
-    def next_key(self) -> str:
-        """The key of the fact that the next try failed."""
-        return _keys.of_try(self.key, self.failed + 1)
+        """Seconds between the last that failed and the next."""
+        doubled = min(self.failed - 1, DOUBLINGS_MAX)
+        return float(min(self._max_delay, self._base_delay * 2.0**doubled))
 
 
 class Timeout:

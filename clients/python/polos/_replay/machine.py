@@ -17,6 +17,8 @@ tasks of the code that race see the same winner in every execution.
 
 What an attempt that failed gave up last, before nothing else settled, does not count in the next.
 
+A try of a step that failed is a fact, too; the code is not given it, whoever runs the step is.
+
 No I/O, no clock, no event loop: whoever runs the code says when it is idle.
 """
 
@@ -30,6 +32,7 @@ from typing import Any
 # The word of a fact for what the code asked for.
 CANCEL_SHOWN = "cancellation shown"
 GIVEN_UP = "given up"
+TRY = "try"
 KINDS = {
     "step": "step",
     "sleep": "sleep",
@@ -67,6 +70,8 @@ class Fact:
         seen: of what was given up: how many facts the code had been given.
         tries: and how often the run had been tried before.
         ends: the wait is over because the code gave it up.
+        try_number: of a try that failed: which, from 1.
+        pause: and the seconds that were left before the next, when this was told.
     """
 
     key: str
@@ -77,6 +82,8 @@ class Fact:
     seen: int = 0
     tries: int = 0
     ends: bool = False
+    try_number: int = 0
+    pause: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -130,10 +137,13 @@ class Replay:
         self._void = _void(self._facts, tries)  # numbers of facts that count no more
         self._numbers: dict[str, int] = {}
         self._going: dict[str, int] = {}  # keys that were given up, and after how many facts
+        self._tries: dict[str, Fact] = {}  # the last that failed, by the step's key
         for number, fact in enumerate(self._facts):
-            if number in self._void:
+            if fact.kind == TRY:
+                self._tries[fact.key] = fact
+            elif number in self._void:
                 continue
-            if fact.kind == GIVEN_UP:
+            elif fact.kind == GIVEN_UP:
                 self._going[fact.key] = fact.seen
             elif fact.kind != CANCEL_SHOWN:
                 self._numbers[fact.key] = number
@@ -162,6 +172,10 @@ class Replay:
         number = self._numbers.get(key)
         return None if number is None else self._facts[number]
 
+    def last_try(self, key: str) -> Fact | None:
+        """The last try of a step that failed, and after which another was to come."""
+        return self._tries.get(key)
+
     def is_held(self, key: str) -> bool:
         """Whether it was asked for, and not begun."""
         return self._states.get(key) is KeyState.HELD
@@ -170,6 +184,9 @@ class Replay:
         """The code asks for a key it has not used; None: wait for what idle() says."""
         self._kinds[key] = kind
         number = self._numbers.get(key)
+        tried = self._tries.get(key)
+        if tried is not None and kind != "step":
+            return self._diverged(self._facts.index(tried), repr(key), kind)
         if key in self._going:
             self._unasked -= number is not None
             self._states[key] = KeyState.GOING
@@ -185,9 +202,11 @@ class Replay:
 
     def settle(self, fact: Fact) -> None:
         """A fact has been added to the journal."""
-        if fact.kind in (CANCEL_SHOWN, GIVEN_UP):
+        if fact.kind in (CANCEL_SHOWN, GIVEN_UP, TRY):
             self._cancel_known |= fact.kind == CANCEL_SHOWN
             self._facts.append(fact)
+            if fact.kind == TRY:
+                self._tries[fact.key] = fact
             return
         state = self._states.get(fact.key)
         if fact.key in self._numbers:
@@ -354,7 +373,7 @@ class Replay:
     def _next_state(self) -> KeyState:
         """WITHDRAWN: it is passed over. Of a cancellation that is to be shown: DUE."""
         fact = self._facts[self._given]
-        if self._given in self._void or fact.kind == GIVEN_UP:
+        if self._given in self._void or fact.kind in (GIVEN_UP, TRY):
             return KeyState.WITHDRAWN
         if fact.kind == CANCEL_SHOWN:
             return KeyState.WITHDRAWN if self._shown else KeyState.DUE
@@ -396,7 +415,7 @@ def _void(facts: list[Fact], tries: int) -> set[int]:
         void.add(number)
     last: dict[str, int] = {}
     for number, fact in enumerate(facts):
-        if fact.kind not in (CANCEL_SHOWN, GIVEN_UP):
+        if fact.kind not in (CANCEL_SHOWN, GIVEN_UP, TRY):
             last[fact.key] = number
     for number, fact in enumerate(facts):
         if fact.kind != CANCEL_SHOWN and last.get(fact.key, number) > number and (
@@ -416,4 +435,4 @@ def _fits(fact: Fact, kind: str) -> bool:
 
 
 def _kind_of(fact: Fact) -> str:
-    return fact.kind or ("step" if fact.is_step else "order")
+    return "step" if fact.kind == TRY else fact.kind or ("step" if fact.is_step else "order")

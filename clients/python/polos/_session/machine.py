@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from google.protobuf import duration_pb2
 
+from .._codec.times import length
 from ..v1 import definitions_pb2, host_pb2, queues_pb2, steps_pb2
 
 
@@ -60,7 +61,7 @@ class TaskStopped:
 
 @dataclass(frozen=True)
 class StepDurable:
-    """A StepDone, CancelShown or Withdraw is on the server's disk."""
+    """A StepDone, StepTry, CancelShown or Withdraw is on the server's disk."""
 
     task_id: str
     number: int
@@ -343,6 +344,27 @@ class Session:
             state_json=state_json,
         )
         self._queue(host_pb2.HostMessage(step_done=done))
+        return held.steps
+
+    def step_try(
+        self, task_id: str, key: str, try_number: int, error: steps_pb2.TaskError, pause: float
+    ) -> int:
+        """Reports that a try of a step failed, and another comes after so many seconds; its number
+        among the steps, or 0 when the task is no longer at work here."""
+        held = self._at_work(task_id)
+        if held is None:
+            return 0
+        held.steps += 1
+        tried = host_pb2.StepTry(
+            task_id=task_id,
+            epoch=held.epoch,
+            number=held.steps,
+            key=key,
+            try_number=try_number,
+            error=error,
+            pause=length(pause) if pause > 0 else None,
+        )
+        self._queue(host_pb2.HostMessage(step_try=tried))
         return held.steps
 
     def cancel_shown(self, task_id: str) -> int:
@@ -704,8 +726,8 @@ class Session:
         return [TaskStopped(task_id, cause)]
 
 
-_NUMBERED = ("step_done", "cancel_shown", "withdraw")  # among the steps of their task
-_Numbered = host_pb2.StepDone | host_pb2.CancelShown | host_pb2.Withdraw
+_NUMBERED = ("step_done", "step_try", "cancel_shown", "withdraw")  # among the steps of their task
+_Numbered = host_pb2.StepDone | host_pb2.StepTry | host_pb2.CancelShown | host_pb2.Withdraw
 _Body = _Numbered | host_pb2.TaskDone | steps_pb2.StepRequest | host_pb2.Park
 
 
@@ -713,6 +735,8 @@ def _numbered(message: host_pb2.HostMessage) -> _Numbered:
     kind = message.WhichOneof("message")
     if kind == "step_done":
         return message.step_done
+    if kind == "step_try":
+        return message.step_try
     return message.cancel_shown if kind == "cancel_shown" else message.withdraw
 
 

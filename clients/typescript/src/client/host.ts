@@ -435,6 +435,11 @@ export class Host implements Line {
     return this.session.stepDone(...said);
   }
 
+  stepTry(...said: Parameters<Session["stepTry"]>): number {
+    this.flushSoon();
+    return this.session.stepTry(...said);
+  }
+
   order(...said: Parameters<Session["order"]>): boolean {
     this.flushSoon();
     return this.session.order(...said);

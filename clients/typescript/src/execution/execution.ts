@@ -8,6 +8,7 @@
  */
 import { checkedText } from "../checks.js";
 import { valueOutcome } from "../codec/outcomes.js";
+import { secondsOf } from "../codec/times.js";
 import type { StandardSchema } from "../codec/schema.js";
 import {
   ExecutionCancelledError,
@@ -48,6 +49,7 @@ const WORDS: Record<number, FactKind> = {
   [StepKind.EVENT]: "event",
   [StepKind.CHILDREN]: "children",
   [StepKind.AT_ONCE]: "at once",
+  [StepKind.TRY]: "try",
 };
 const WAITS: readonly AskKind[] = ["sleep", "suspend", "event", "invoke_and_wait"];
 
@@ -55,6 +57,15 @@ const WAITS: readonly AskKind[] = ["sleep", "suspend", "event", "invoke_and_wait
 export interface Line {
   /** The step's number; 0: nobody wants it. */
   stepDone(taskId: string, key: string, outcome: TaskOutcome, stateJson: string): number;
+  /** The number of the fact that a try of a step failed, and another comes after so many
+   * milliseconds; 0: nobody wants it. */
+  stepTry(
+    taskId: string,
+    key: string,
+    tryNumber: number,
+    outcome: TaskOutcome,
+    pauseMs: number,
+  ): number;
   /** False: nobody wants it. */
   order(taskId: string, request: StepRequest): boolean;
   /** Outcomes from now on are for the task's next execution. False: it is not at work here. */
@@ -99,6 +110,7 @@ export class Execution implements Pumped {
   private readonly line: Line;
   private readonly lastStep: number; // the number of the last fact that may have left a state
   private readonly isNew: boolean;
+  private readonly begunAtMs = performance.now();
   private readonly asks = new Map<string, Ask>();
   private readonly sent = new Map<number, Fact<TaskOutcome>>(); // by step number
   private readonly due = new Set<string>(); // keys of steps that are done, before their turn
@@ -116,7 +128,8 @@ export class Execution implements Pumped {
     this.state = new State(task.stateJson);
     this.isCancelling = task.cancelling;
     const facts = task.steps.map(factOf);
-    this.lastStep = facts.findLastIndex((fact) => fact.isStep);
+    const told = facts.filter((fact) => fact.kind !== "try");
+    this.lastStep = told.findLastIndex((fact) => fact.isStep);
     this.replay = new Replay(facts, task.cancelling);
     this.isNew = facts.length === 0;
     this.parking = new Parking(
@@ -215,6 +228,10 @@ export class Execution implements Pumped {
     const fact = this.sent.get(number);
     if (!fact) return;
     this.sent.delete(number);
+    if (fact.kind === "try") {
+      this.asks.get(keyOfTry(fact))?.settle(undefined);
+      return;
+    }
     this.replay.settle(fact);
     if (this.asks.has(fact.key)) {
       this.busyCount--;
@@ -226,7 +243,7 @@ export class Execution implements Pumped {
   refused(number: number, error: StepExecutionError): void {
     const fact = this.sent.get(number);
     this.sent.delete(number);
-    if (fact) this.refuse(fact.key, error);
+    if (fact) this.refuse(fact.kind === "try" ? keyOfTry(fact) : fact.key, error);
   }
 
   /** What a step request asked for has come about. */
@@ -266,9 +283,39 @@ export class Execution implements Pumped {
     return told === undefined ? this.await(key, false) : undefined;
   }
 
-  /** Whether the history has this key. */
-  isSettled(key: string): boolean {
-    return this.replay.find(key) !== undefined;
+  /**
+   * How many tries of a step failed in earlier executions, and the milliseconds that are left
+   * before the next.
+   */
+  tried(key: string): { failed: number; pauseMs: number } {
+    const { tryNumber = 0, pauseMs = 0 } = this.replay.lastTry(key) ?? {};
+    const passedMs = performance.now() - this.begunAtMs;
+    return { failed: tryNumber, pauseMs: Math.max(0, pauseMs - passedMs) };
+  }
+
+  /**
+   * Returns when it is on the server's disk that a try of a step failed, and another comes after so
+   * many milliseconds; called while working().
+   */
+  async keepTry(
+    key: string,
+    tryNumber: number,
+    outcome: TaskOutcome,
+    pauseMs: number,
+  ): Promise<void> {
+    if (!this.isAlive) return never();
+    const number = this.line.stepTry(this.taskId, key, tryNumber, outcome, pauseMs);
+    if (number === 0) return never();
+    const fact: Fact<TaskOutcome> = {
+      key,
+      kind: "try",
+      isStep: false,
+      outcome,
+      cancels: false,
+      tryNumber,
+    };
+    this.sent.set(number, fact);
+    await this.await(keyOfTry(fact), false);
   }
 
   /** A step is at work until end() is called: the code does not only wait. */
@@ -497,7 +544,20 @@ function factOf(step: SettledStep): Fact<TaskOutcome> {
   const kind = WORDS[step.kind] ?? "step";
   const isStep = kind === "step";
   const outcome = step.outcome!;
-  return { key: step.key, kind, isStep, outcome, cancels: !isStep && isCancellation(outcome) };
+  return {
+    key: step.key,
+    kind,
+    isStep,
+    outcome,
+    cancels: !isStep && isCancellation(outcome),
+    tryNumber: step.tryNumber,
+    pauseMs: (secondsOf(step.pause) ?? 0) * 1000,
+  };
+}
+
+/** Where it is asked for that a try is a fact: no step has such a key. */
+function keyOfTry({ key, tryNumber }: Fact<TaskOutcome>): string {
+  return `\0try ${tryNumber} of ${key}`;
 }
 
 function isCancellation(outcome: TaskOutcome): boolean {

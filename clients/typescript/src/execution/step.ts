@@ -154,7 +154,6 @@ export class Step {
   async #run(key: string, fn: (...args: any[]) => unknown, args: unknown[], options: StepOptions) {
     checkWork(key, fn, options);
     const tries = new Tries(key, options);
-    await this.#recallTries(tries);
     const settled = await this.#execution.recall(key, "step");
     if (settled) return valueOf(settled, key);
     const working = this.#execution.working();
@@ -429,29 +428,26 @@ export class Step {
 
   // ---- inside ----
 
-  /** Counts those of earlier executions: a failed try is a fact, so that no crash grants more. */
-  async #recallTries(tries: Tries): Promise<void> {
-    while (this.#execution.isSettled(tries.nextKey)) {
-      await this.#execution.recall(tries.nextKey, "step");
-      tries.failed++;
-    }
-  }
-
-  /** The outcome of the try that works, or of the last one; no wait after it. */
+  /**
+   * The outcome of the try that works, or of the last one; no wait after it. A failed try is a fact,
+   * so that no crash grants more of them.
+   */
   async #tried(tries: Tries, attempt: () => Promise<TaskOutcome>): Promise<TaskOutcome> {
+    let pauseMs: number;
+    ({ failed: tries.failed, pauseMs } = this.#execution.tried(tries.key));
     for (;;) {
-      if (tries.pauseMs > 0) await this.#execution.interruptible(pause(tries.pauseMs));
+      if (pauseMs > 0) await this.#execution.interruptible(pause(pauseMs));
       try {
         return await attempt();
-      } catch (error) {
-        if (error instanceof ExecutionCancelledError || error instanceof UnsupportedFeatureError)
-          throw error;
-        tries.warnOf(error, this.#ctx.executionId);
-        const outcome = outcomeOfTry(error, tries.key);
-        if (tries.left === 0 || error instanceof NonRetryableError) return outcome;
-        await this.#execution.recall(tries.nextKey, "step");
-        await this.#execution.settle(tries.nextKey, outcome);
+      } catch (thrown) {
+        if (thrown instanceof ExecutionCancelledError || thrown instanceof UnsupportedFeatureError)
+          throw thrown;
+        tries.warnOf(thrown, this.#ctx.executionId);
+        const outcome = outcomeOfTry(thrown, tries.key);
+        if (tries.left === 0 || thrown instanceof NonRetryableError) return outcome;
         tries.failed++;
+        pauseMs = tries.pauseMs;
+        await this.#execution.keepTry(tries.key, tries.failed, outcome, pauseMs);
       }
     }
   }

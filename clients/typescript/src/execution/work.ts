@@ -3,7 +3,6 @@ import { shown } from "../checks.js";
 import { errorOutcome, wholeTextOf, stackOf } from "../codec/outcomes.js";
 import { InvalidArgumentError, PolosError } from "../errors.js";
 import type { TaskOutcome } from "../gen/polos/v1/steps_pb.js";
-import { keyOfTry } from "../keys.js";
 import { log } from "../log.js";
 
 /** How a step's function is tried. */
@@ -87,7 +86,7 @@ export function warnOf(thrown: unknown, what: string): void {
 
 /** How often a step's function was called in vain, and may be called again. */
 export class Tries {
-  failed = 0;
+  failed = 0; // in earlier executions, too
   private readonly retriesMax: number;
   private readonly baseDelayMs: number;
   private readonly maxDelayMs: number;
@@ -106,15 +105,9 @@ export class Tries {
     return Math.max(0, this.retriesMax - this.failed);
   }
 
-  /** Milliseconds before the next. */
+  /** Milliseconds between the last that failed and the next. */
   get pauseMs(): number {
-    if (this.failed === 0) return 0;
     return Math.min(this.maxDelayMs, this.baseDelayMs * 2 ** (this.failed - 1));
-  }
-
-  /** The key of the fact that the next try failed. */
-  get nextKey(): string {
-    return keyOfTry(this.key, this.failed + 1);
   }
 
   /** Logs how the try at work ended; also the last one, which the code may catch unseen. */

@@ -14,6 +14,8 @@
  *     given     yes     yes     nothing
  *     withdrawn given up        its fact is passed over
  *
+ * A try of a step that failed is a fact, too; the code is not given it, whoever runs the step is.
+ *
  * No I/O, no clock: whoever runs the code says when it is idle.
  */
 
@@ -22,7 +24,7 @@ export type AskKind =
   "step" | "sleep" | "suspend" | "event" | "invoke_and_wait" | "invoke" | "publish" | "resume";
 
 /** The word of a fact for what the code asked for; empty: not said. */
-export type FactKind = "" | "step" | "sleep" | "suspend" | "event" | "children" | "at once";
+export type FactKind = "" | "step" | "sleep" | "suspend" | "event" | "children" | "at once" | "try";
 
 const FACT_KINDS: Record<AskKind, FactKind> = {
   step: "step",
@@ -47,6 +49,10 @@ export interface Fact<Outcome> {
   readonly outcome: Outcome;
   /** The server refused it because the run is being cancelled. */
   readonly cancels: boolean;
+  /** Of a try that failed: which, from 1. */
+  readonly tryNumber?: number;
+  /** And the milliseconds that were left before the next, when this was told. */
+  readonly pauseMs?: number;
 }
 
 /** What the machine wants done. */
@@ -74,6 +80,7 @@ export interface Diverged {
 export class Replay<Outcome> {
   private readonly facts: Fact<Outcome>[];
   private readonly numbers = new Map<string, number>();
+  private readonly tries = new Map<string, Fact<Outcome>>(); // the last that failed, by step
   private readonly states = new Map<string, KeyState>();
   private readonly kinds = new Map<string, AskKind>(); // of the asks, by key
   private readonly held = new Set<string>();
@@ -84,7 +91,8 @@ export class Replay<Outcome> {
   private isCancelShown = false;
 
   constructor(facts: readonly Fact<Outcome>[] = [], isCancelling = false) {
-    this.facts = [...facts];
+    this.facts = facts.filter((fact) => fact.kind !== "try");
+    for (const fact of facts) if (fact.kind === "try") this.tries.set(fact.key, fact);
     this.facts.forEach((fact, number) => {
       this.numbers.set(fact.key, number);
       this.states.set(fact.key, "known");
@@ -106,6 +114,11 @@ export class Replay<Outcome> {
     return number === undefined ? undefined : this.facts[number];
   }
 
+  /** The last try of a step that failed, and after which another was to come. */
+  lastTry(key: string): Fact<Outcome> | undefined {
+    return this.tries.get(key);
+  }
+
   /** Whether it was asked for, and not begun. */
   isHeld(key: string): boolean {
     return this.held.has(key);
@@ -115,6 +128,8 @@ export class Replay<Outcome> {
   ask(key: string, kind: AskKind): Output<Outcome> | undefined {
     this.kinds.set(key, kind);
     const number = this.numbers.get(key);
+    const tried = this.tries.get(key);
+    if (tried && kind !== "step") return this.divergedAt(tried, JSON.stringify(key), kind);
     if (number === undefined) return this.askForNew(key);
     if (!fits(this.facts[number]!, kind)) return this.diverged(number, JSON.stringify(key), kind);
     this.states.set(key, "due");
@@ -256,7 +271,12 @@ export class Replay<Outcome> {
     const unasked = this.facts.find((each) => this.states.get(each.key) === "known");
     const there = this.facts[number];
     const fact = there === undefined || (!kind && unasked) ? (unasked ?? there) : there;
-    const expected = fact ? `${JSON.stringify(fact.key)} (${fact.kind || "step"})` : "nothing";
+    return this.divergedAt(fact, asked, kind);
+  }
+
+  private divergedAt(fact: Fact<Outcome> | undefined, asked: string, kind: string): Diverged {
+    const word = fact?.kind === "try" ? "step" : fact?.kind || "step";
+    const expected = fact ? `${JSON.stringify(fact.key)} (${word})` : "nothing";
     const actual = kind ? `${asked} (${kind})` : asked;
     const before = this.given.slice(-3).map((key) => JSON.stringify(key));
     const heading = "history (expected)";

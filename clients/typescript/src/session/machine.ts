@@ -10,6 +10,7 @@
  * once. All that was said when the stream takes more goes out in one envelope.
  */
 import { clone, create } from "@bufbuild/protobuf";
+import { durationOf } from "../codec/times.js";
 import {
   HostMessageSchema,
   StopTask_Reason,
@@ -236,6 +237,28 @@ export class Session {
     return held.steps;
   }
 
+  /**
+   * Reports that a try of a step failed, and another comes after so many milliseconds; its number
+   * among the steps, or 0 when the task is no longer at work here.
+   */
+  stepTry(
+    taskId: string,
+    key: string,
+    tryNumber: number,
+    outcome: TaskOutcome,
+    pauseMs: number,
+  ): number {
+    const held = this.atWork(taskId);
+    if (!held || outcome.result.case !== "error") return 0;
+    held.steps++;
+    const number = held.steps;
+    const pause = pauseMs > 0 ? durationOf(pauseMs / 1000) : undefined;
+    const error = outcome.result.value;
+    const value = { taskId, epoch: held.epoch, number, key, tryNumber, error, pause };
+    this.queue({ case: "stepTry", value });
+    return number;
+  }
+
   /** Asks for a step that the server does; false when the task is no longer at work here. */
   order(taskId: string, request: StepRequest): boolean {
     const held = this.atWork(taskId);
@@ -384,7 +407,7 @@ export class Session {
   }
 
   private durable({ message }: HostMessage): SessionEvent[] {
-    if (message.case === "stepDone") {
+    if (message.case === "stepDone" || message.case === "stepTry") {
       const { taskId, number } = message.value;
       return [{ is: "stepDurable", taskId, number }];
     }
@@ -548,7 +571,7 @@ export class Session {
     const refused = sent.message.message;
     sent.isVoid = true;
     if (taskIsGone || refused.case === "park") return this.drop(taskId, message);
-    if (refused.case === "stepDone") {
+    if (refused.case === "stepDone" || refused.case === "stepTry") {
       held.steps--;
       return [{ is: "stepRefused", taskId, number: refused.value.number, reason, message }];
     }
@@ -592,6 +615,10 @@ function sizeOf({ message }: HostMessage): number {
   const rest = 256;
   if (message.case === "stepDone") {
     return rest + message.value.stateJson.length + lengthOf(message.value.outcome);
+  }
+  if (message.case === "stepTry") {
+    const { error } = message.value;
+    return rest + (error?.message.length ?? 0) + (error?.stack.length ?? 0);
   }
   if (message.case === "taskDone") {
     const { result, stateJson } = message.value;

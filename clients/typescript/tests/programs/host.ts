@@ -44,6 +44,14 @@ defineWorkflow({ id: "computes" }, async (ctx) => {
   });
 });
 
+defineWorkflow({ id: "flaky" }, (ctx) => {
+  const fail = () => {
+    say("tried");
+    throw new Error(effect("tried"));
+  };
+  return ctx.step.run("call", fail, { maxRetries: 3, baseDelay: 300, maxDelay: 300 });
+});
+
 const polos = new Polos({ apiUrl: url });
 await polos.start();
 say("ready");
