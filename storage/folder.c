@@ -11,7 +11,7 @@
 #include "storage/kept.h"
 #include "storage/space.h"
 
-/* A new folder is lost with the power unless its parent is synced too. */
+/* A folder is lost with the power, and all in it, unless its parent is synced too. */
 static void sync_parent(const char *path)
 {
     char parent[4096];
@@ -25,7 +25,10 @@ static void sync_parent(const char *path)
     }
 }
 
-/* Makes the folder and those above it; whether that worked shows when it is used. */
+/*
+ * Makes the folder and those above it; whether that worked shows when it is used. One that is there
+ * may have been made by a process that was killed before its name was synced.
+ */
 static void make_folders(char *path)
 {
     size_t len = strlen(path);
@@ -35,7 +38,7 @@ static void make_folders(char *path)
         }
         char end = path[i];
         path[i] = '\0';
-        if (mkdir(path, 0755) == 0) {
+        if (mkdir(path, 0755) == 0 || errno == EEXIST) {
             sync_parent(path);
         }
         path[i] = end;

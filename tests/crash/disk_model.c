@@ -1,6 +1,7 @@
 #include "tests/crash/disk_model.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -31,6 +32,7 @@ struct file {
 
 enum name_kind {
     NAME_MADE,
+    NAME_FOLDER, /* Made; what is in it goes with it. */
     NAME_MOVED,
     NAME_REMOVED,
 };
@@ -75,7 +77,7 @@ void disk_init(const struct disk_calls *calls, const char *folder, uint64_t seed
     int len = snprintf(watched, sizeof(watched) - 16, "%s", folder);
     must(len > 0 && len < (int)sizeof(watched) - 16, "the folder's path is too long");
     snprintf(graves, sizeof(graves), "%.*s.graves", len, watched);
-    (void)mkdir(graves, 0700);
+    (void)real.mkdir(graves, 0700);
     for (int i = 0; i < 8; i++) {
         (void)random_below(2);
     }
@@ -223,11 +225,16 @@ void disk_folder_synced(const char *folder)
     name_count = kept;
 }
 
+static void new_grave(char ret[PATH_MAX + 64])
+{
+    snprintf(ret, PATH_MAX + 64, "%s/%d.%lu", graves, (int)getpid(), grave_next++);
+}
+
 /* A place for what a name stood for; NULL when it stands for nothing. */
 static char *bury(const char *path)
 {
     char grave[PATH_MAX + 64];
-    snprintf(grave, sizeof(grave), "%s/%d.%lu", graves, (int)getpid(), grave_next++);
+    new_grave(grave);
     if (real.link(path, grave) != 0) {
         return NULL;
     }
@@ -263,6 +270,29 @@ int disk_unlink(const char *path)
 void disk_linked(const char *to)
 {
     add_name(NAME_MADE, to, NULL, NULL);
+}
+
+static bool is_empty(const char *path)
+{
+    DIR *folder = opendir(path);
+    bool is_empty = true;
+    must(folder != NULL, path);
+    for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+        is_empty &= strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    }
+    closedir(folder);
+    return is_empty;
+}
+
+void disk_folder(const char *path)
+{
+    bool is_noted = false;
+    for (int i = 0; i < name_count; i++) {
+        is_noted |= names[i].kind == NAME_FOLDER && strcmp(names[i].path, path) == 0;
+    }
+    if (!is_noted && strcmp(path, watched) != 0 && is_empty(path)) {
+        add_name(NAME_FOLDER, path, NULL, NULL);
+    }
 }
 
 /* ---- The loss ---- */
@@ -335,9 +365,14 @@ static off_t lose_bytes(const struct file *file)
 
 static void undo_name(const struct name *name)
 {
+    char grave[PATH_MAX + 64];
     switch (name->kind) {
     case NAME_MADE:
         (void)real.unlink(name->path);
+        return;
+    case NAME_FOLDER:
+        new_grave(grave);
+        (void)real.rename(name->path, grave);
         return;
     case NAME_MOVED:
         (void)real.rename(name->to, name->path);

@@ -10,8 +10,10 @@
  *   unsynced overwritten bytes   each piece old or new
  *   unsynced names               undone from some point on, or each for itself
  *
- * Only paths that start with the folder watched are tracked; folders themselves are taken to
- * last. Syncs are not passed on to the real disk: nothing here depends on it.
+ *   unsynced folders             as names; what is in one goes with it
+ *
+ * Only paths that start with the folder watched are tracked; that one itself lasts. Syncs are not
+ * passed on to the real disk: nothing here depends on it.
  *
  * Threading: the caller holds one lock around every call.
  */
@@ -32,6 +34,7 @@ struct disk_calls {
     int (*rename)(const char *from, const char *to);
     int (*unlink)(const char *path);
     int (*link)(const char *from, const char *to);
+    int (*mkdir)(const char *path, mode_t mode);
 };
 
 void disk_init(const struct disk_calls *calls, const char *folder, uint64_t seed);
@@ -49,6 +52,11 @@ void disk_folder_synced(const char *folder);
 int disk_rename(const char *from, const char *to);
 int disk_unlink(const char *path);
 void disk_linked(const char *to);
+/*
+ * After mkdir, also when the folder was there: of an empty one, whoever made it may have been
+ * killed before its name was synced.
+ */
+void disk_folder(const char *path);
 
 /* Takes away what was not synced. */
 void disk_lose_power(void);

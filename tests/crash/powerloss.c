@@ -12,8 +12,8 @@
  *                      For control runs, which must be caught
  *
  * Covered: open (create, truncate, O_DSYNC), write, writev, pwrite, fsync, fdatasync,
- * ftruncate, rename, unlink, link. What only reserves space or hints (fallocate with its size
- * kept, sync_file_range) changes nothing durable and needs no cover. Streams (fopen) and the
+ * ftruncate, rename, unlink, link, mkdir. What only reserves space or hints (fallocate with its
+ * size kept, sync_file_range) changes nothing durable and needs no cover. Streams (fopen) and the
  * ...at() calls are not tracked: what they write is taken to last.
  */
 #include <dlfcn.h>
@@ -94,6 +94,7 @@ static void set_up(void)
     FIND(real_writev, "writev");
     FIND(real_fsync, "fsync");
     FIND(real_fdatasync, "fdatasync");
+    FIND(real.mkdir, "mkdir");
     for (size_t i = 0; i < FDS_MAX; i++) {
         descriptors[i].file = -1;
     }
@@ -413,5 +414,19 @@ int link(const char *from, const char *to)
         count_operation();
     }
     end();
+    return result;
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+    begin();
+    int result = real.mkdir(path, mode);
+    int error = errno;
+    if (is_on && disk_watches(path) && (result == 0 || error == EEXIST)) {
+        disk_folder(path);
+        count_operation();
+    }
+    end();
+    errno = error;
     return result;
 }

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,7 +31,8 @@ enum {
     EXIT_POWER_LOST = 137,
 };
 
-static char folder[PATH_MAX];
+static char base[PATH_MAX - 64]; /* Lasts. */
+static char folder[PATH_MAX]; /* The store's; it makes those above it. */
 static char library[PATH_MAX];
 static char workload[PATH_MAX];
 static uint64_t random_state = 88172645463325252u;
@@ -46,8 +48,22 @@ static unsigned random_below(unsigned limit)
 static void clean_up(void)
 {
     char command[2 * PATH_MAX + 64];
-    snprintf(command, sizeof(command), "rm -rf '%s' '%s.graves'", folder, folder);
+    snprintf(command, sizeof(command), "rm -rf '%s' '%s.graves'", base, base);
     assert_int_equal(system(command), 0);
+}
+
+static void begin_anew(void)
+{
+    clean_up();
+    assert_int_equal(mkdir(base, 0700), 0);
+}
+
+/* Every other time the first of them is there, as of a process that was killed early. */
+static void leave_folder(unsigned seed)
+{
+    char above[PATH_MAX];
+    snprintf(above, sizeof(above), "%s/above", base);
+    assert_int_equal(seed % 2 == 0 ? mkdir(above, 0700) : 0, 0);
 }
 
 /* ---- The workload as a child ---- */
@@ -85,7 +101,7 @@ static void run_workload(const struct plan *plan, int ack_fd)
     if (plan->lose_at >= 0 || plan->fail_sync_at >= 0) {
         setenv("LD_PRELOAD", library, 1);
         setenv("ASAN_OPTIONS", "verify_asan_link_order=0", 1);
-        setenv("POWERLOSS_DIR", folder, 1);
+        setenv("POWERLOSS_DIR", base, 1);
         set_number("POWERLOSS_SEED", (int)plan->seed);
         set_number("POWERLOSS_AT", plan->lose_at);
         set_number("POWERLOSS_FAIL_AT", plan->fail_sync_at);
@@ -164,7 +180,8 @@ static void power_loss_loses_nothing(void **state)
     for (unsigned seed = 1; seed <= LOSSES; seed++) {
         struct plan plan = plan_of(seed);
         if (seed % ROUNDS_PER_FOLDER == 1) {
-            clean_up();
+            begin_anew();
+            leave_folder(seed);
             acked = 0;
         }
         /* A third of them early: in the opening, or in the recovery from the loss before. */
@@ -188,7 +205,7 @@ static void without_syncing_the_loss_is_caught(void **state)
     int caught = 0;
     for (unsigned seed = 1; seed <= CONTROLS; seed++) {
         struct plan plan = plan_of(seed);
-        clean_up();
+        begin_anew();
         plan.sync_off = true;
         plan.lose_at = 200 + (int)random_below(80); /* Before the first reopening. */
         struct outcome outcome = run(&plan);
@@ -209,7 +226,7 @@ static void kill_loses_nothing(void **state)
     for (unsigned seed = 1; seed <= KILLS; seed++) {
         struct plan plan = plan_of(seed);
         if (seed % ROUNDS_PER_FOLDER == 1) {
-            clean_up();
+            begin_anew();
             acked = 0;
         }
         plan.kill_after = (int)(seed % 5 == 0 ? random_below(2) : random_below(300));
@@ -226,7 +243,7 @@ static void failed_sync_is_unavailable_and_mended(void **state)
     (void)state;
     for (unsigned seed = 1; seed <= 5; seed++) {
         struct plan plan = plan_of(seed);
-        clean_up();
+        begin_anew();
         plan.batches = 200;
         plan.fail_sync_at = (int)(10 + random_below(150));
         struct outcome outcome = run(&plan);
@@ -258,8 +275,10 @@ int main(void)
         cmocka_unit_test(kill_loses_nothing),
         cmocka_unit_test(failed_sync_is_unavailable_and_mended),
     };
-    const char *base = getenv("TEST_TMPDIR");
-    snprintf(folder, sizeof(folder), "%s/crash.%d", base == NULL ? "/tmp" : base, (int)getpid());
+    const char *temporary = getenv("TEST_TMPDIR");
+    snprintf(base, sizeof(base), "%s/crash.%d", temporary == NULL ? "/tmp" : temporary,
+             (int)getpid());
+    snprintf(folder, sizeof(folder), "%s/above/data", base);
     if (!find("POWERLOSS_LIBRARY", "tests/crash/libpowerloss.so", library) ||
         !find("STORE_WORKLOAD", "tests/crash/store_workload", workload)) {
         return 1;
