@@ -28,6 +28,7 @@ enum {
     KILLS = 25,
     ROUNDS_PER_FOLDER = 5,
     CONTROLS = 20,
+    MENDINGS = 40,
     EXIT_POWER_LOST = 137,
 };
 
@@ -256,6 +257,35 @@ static void failed_sync_is_unavailable_and_mended(void **state)
     clean_up();
 }
 
+/* What a torn write leaves behind the last record of the store's list of files. */
+static void tear_manifest(void)
+{
+    static const char torn[] = "\\1\\2\\3\\4\\5\\0\\1hello"; /* Its checksum is not its own. */
+    char command[2 * PATH_MAX];
+    snprintf(command, sizeof(command), "cd '%s' && printf '%s' >>$(cat CURRENT)", folder, torn);
+    assert_int_equal(system(command), 0);
+}
+
+/* It is written anew, and the power goes while it is. */
+static void mending_loses_nothing(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= MENDINGS; seed++) {
+        struct plan plan = plan_of(seed);
+        begin_anew();
+        plan.batches = 20;
+        unsigned long acked = run(&plan).acked;
+        assert_int_equal(acked, plan.batches);
+        tear_manifest();
+        plan.batches = 0;
+        plan.lose_at = (int)seed;
+        struct outcome outcome = run(&plan);
+        assert_int_equal(WEXITSTATUS(outcome.exited), EXIT_POWER_LOST);
+        assert_int_equal(verify(outcome.lines > 0 ? outcome.acked : acked), 0);
+    }
+    clean_up();
+}
+
 /* An absolute path: children run it, and the loader wants one. */
 static bool find(const char *variable, const char *if_unset, char ret[PATH_MAX])
 {
@@ -273,6 +303,7 @@ int main(void)
         cmocka_unit_test(power_loss_loses_nothing),
         cmocka_unit_test(without_syncing_the_loss_is_caught),
         cmocka_unit_test(kill_loses_nothing),
+        cmocka_unit_test(mending_loses_nothing),
         cmocka_unit_test(failed_sync_is_unavailable_and_mended),
     };
     const char *temporary = getenv("TEST_TMPDIR");
