@@ -7,6 +7,7 @@
 #include "service/base/json.h"
 #include "service/base/utf8.h"
 #include "service/codec/body.h"
+#include "service/schema/schema.h"
 
 bool name_is_valid(str name)
 {
@@ -108,6 +109,30 @@ static status check_tools(const struct agent_definition *definition, struct aren
     return STATUS_OK;
 }
 
+/* It is read once here; a run's answers are judged by it. */
+static status check_output(const struct agent_definition *definition, const struct checker *checker)
+{
+    str text = definition->output_schema_json;
+    TRY(check_object(checker, "output_schema_json", text));
+    if (definition->output_retries > AGENT_OUTPUT_RETRIES_MAX) {
+        static_assert(AGENT_OUTPUT_RETRIES_MAX == 10, "the sentence says so");
+        return refuse(checker, "output_retries", "must be at most 10");
+    }
+    if (text.len == 0) {
+        return STATUS_OK;
+    }
+    struct arena own;
+    struct schema *schema;
+    arena_init(&own, 0);
+    status read = schema_read(text, &own, &schema);
+    if (!status_is_ok(read)) {
+        read = refuse(checker, "output_schema_json",
+                      arena_printf(checker->arena, "is no schema to judge by: %s", read.why).ptr);
+    }
+    arena_fini(&own);
+    return read;
+}
+
 static status check_limits(const struct agent_definition *definition, const struct checker *checker)
 {
     if (!isnan(definition->temperature) &&
@@ -139,7 +164,7 @@ status agent_definition_check(const struct agent_definition *definition, struct 
     TRY(check_text(&checker, "models[0].base_url", definition->base_url));
     TRY(check_limits(definition, &checker));
     TRY(check_object(&checker, "models[0].options_json", definition->options_json));
-    TRY(check_object(&checker, "output_schema_json", definition->output_schema_json));
+    TRY(check_output(definition, &checker));
     if (definition->queue.len > 0) {
         TRY(check_name(&checker, "queue", definition->queue));
     }
@@ -185,6 +210,11 @@ void agent_definition_encode(const struct agent_definition *definition, struct b
     body.max_total_tokens = definition->max_total_tokens;
     body.output_schema_json = body_bytes(definition->output_schema_json);
     body.queue = body_bytes(definition->queue);
+    if (definition->output_retries != AGENT_OUTPUT_RETRIES_DEFAULT) { /* Else as hashed before. */
+        body._output_retries_case =
+            POLOS__JOURNAL__V1__AGENT_RECORD___OUTPUT_RETRIES_OUTPUT_RETRIES;
+        body.output_retries = definition->output_retries;
+    }
     body_pack(&body.base, ret);
 }
 
@@ -214,6 +244,12 @@ status agent_definition_decode(str bytes, struct arena *arena, struct agent_defi
     }
     bool has_temperature =
         body->_temperature_case == POLOS__JOURNAL__V1__AGENT_RECORD___TEMPERATURE_TEMPERATURE;
+    bool has_retries = body->_output_retries_case ==
+                       POLOS__JOURNAL__V1__AGENT_RECORD___OUTPUT_RETRIES_OUTPUT_RETRIES;
+    if (has_retries && body->output_retries > AGENT_OUTPUT_RETRIES_MAX) {
+        return status_make(CODE_FAILED_PRECONDITION,
+                           "definition of an agent: more output retries than this release knows");
+    }
     *ret = (struct agent_definition){
         .id = body_str(body->id),
         .description = body_str(body->description),
@@ -230,6 +266,7 @@ status agent_definition_decode(str bytes, struct arena *arena, struct agent_defi
         .max_total_tokens = body->max_total_tokens,
         .output_schema_json = body_str(body->output_schema_json),
         .queue = body_str(body->queue),
+        .output_retries = has_retries ? body->output_retries : AGENT_OUTPUT_RETRIES_DEFAULT,
     };
     return STATUS_OK;
 }

@@ -34,6 +34,7 @@ struct agent_definition {
     uint32_t max_steps; /* 0: the server's default. */
     uint64_t max_total_tokens; /* 0: no limit. */
     str output_schema_json;
+    uint32_t output_retries; /* Answers that do not fit it are asked for again so often. */
     str queue; /* In which its runs wait for admission; empty: none. */
 };
 
@@ -41,6 +42,8 @@ enum {
     AGENT_TOOLS_MAX = 128,
     AGENT_STEPS_DEFAULT = 20,
     AGENT_STEPS_MAX = 1000,
+    AGENT_OUTPUT_RETRIES_DEFAULT = 1,
+    AGENT_OUTPUT_RETRIES_MAX = 10,
     NAME_BYTES_MAX = 128,
 };
 

@@ -22,6 +22,7 @@ struct builder {
     str options; /* Of the run. */
     uint32_t attempt;
     const struct model_reply *reply; /* Of the turn; NULL before the first. */
+    str feedback; /* On that reply; empty: none. */
     str origin;
     struct task tasks[ENGINE_TOOL_CALLS_MAX];
     size_t task_count;
@@ -118,10 +119,28 @@ static void end_turn(struct builder *builder)
     }
 }
 
+/* What the model is told of its answer, as if the user said it. */
+static void end_answer(struct builder *builder)
+{
+    end_turn(builder);
+    if (builder->feedback.len == 0) {
+        return;
+    }
+    struct model_block *block = arena_zalloc(builder->arena, sizeof(*block));
+    block->kind = MODEL_BLOCK_TEXT;
+    block->text = builder->feedback;
+    message_list_add(
+        &builder->messages,
+        (struct model_message){
+            .role = MODEL_ROLE_USER, .blocks = block, .block_count = 1, .is_amid = true},
+        builder->arena);
+    builder->feedback = STR_EMPTY;
+}
+
 static status begin_turn(struct builder *builder, const struct event *event)
 {
     struct model_reply *reply = arena_alloc(builder->arena, sizeof(*reply));
-    end_turn(builder);
+    end_answer(builder);
     builder->task_count = 0;
     builder->reply = reply;
     return transcript_unpack_reply(event->model_replied.reply, builder->arena, reply,
@@ -162,7 +181,7 @@ static bool matters(enum event_kind kind)
 {
     return kind == EVENT_RUN_STARTED || kind == EVENT_MODEL_REQUESTED ||
            kind == EVENT_MODEL_REPLIED || kind == EVENT_TASK_REQUESTED ||
-           kind == EVENT_TASK_SETTLED;
+           kind == EVENT_TASK_SETTLED || kind == EVENT_REPLY_REJECTED;
 }
 
 static status read_event(struct builder *builder, const struct codec_entry *entry)
@@ -178,6 +197,8 @@ static status read_event(struct builder *builder, const struct codec_entry *entr
     }
     if (event.kind == EVENT_MODEL_REQUESTED) {
         builder->attempt = event.attempt;
+    } else if (event.kind == EVENT_REPLY_REJECTED) {
+        builder->feedback = event.reply_rejected.feedback;
     } else if (event.kind == EVENT_TASK_REQUESTED) {
         add_task(builder, &event);
     } else {
@@ -255,7 +276,7 @@ status transcript_request(const struct agent_definition *definition, const str *
     if (!builder.started) {
         return status_make(CODE_DATA_LOSS, "history: the run's start is missing");
     }
-    end_turn(&builder);
+    end_answer(&builder);
     assert(builder.task_count <= ENGINE_TOOL_CALLS_MAX);
     TRY(merge_options(definition->options_json, builder.options, arena, &options));
     *ret = transcript_bare_request(definition, options);

@@ -60,6 +60,8 @@ static Polos__V1__AgentDefinition *view_definition(const struct agent_definition
         ret->stop_conditions[ret->n_stop_conditions++] =
             view_token_limit(agent->max_total_tokens, arena);
     }
+    ret->_output_retries_case = POLOS__V1__AGENT_DEFINITION___OUTPUT_RETRIES_OUTPUT_RETRIES;
+    ret->output_retries = agent->output_retries;
     ret->tools = arena_alloc(arena, agent->tool_count * sizeof(ret->tools[0]));
     for (size_t i = 0; i < agent->tool_count; i++) {
         ret->tools[ret->n_tools++] = offer_view_tool(&agent->tools[i], arena);

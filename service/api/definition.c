@@ -144,11 +144,14 @@ bool definition_take(struct check *check, const char *prefix,
     assert(proto != NULL); /* Lists hold messages; who takes a single one has looked. */
     assert(check->error.code == CODE_OK);
     struct arena *arena = check->arena;
+    bool has_retries =
+        proto->_output_retries_case == POLOS__V1__AGENT_DEFINITION___OUTPUT_RETRIES_OUTPUT_RETRIES;
     *ret = (struct agent_definition){
         .id = check_copy(check, proto->id),
         .description = check_copy(check, proto->description),
         .system_prompt = check_copy(check, proto->system_prompt),
         .output_schema_json = check_copy(check, proto->output_schema_json),
+        .output_retries = has_retries ? proto->output_retries : AGENT_OUTPUT_RETRIES_DEFAULT,
         .queue = check_copy(check, proto->queue),
     };
     if (!take_model(check, prefix, proto, ret) || !take_limits(check, prefix, proto, ret) ||

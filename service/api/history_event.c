@@ -188,6 +188,15 @@ static void model_failed(const struct event *event, struct arena *arena, void *m
     ret->retry_at = times_instant(arena, event->model_failed.retry_at_ms);
 }
 
+static void reply_rejected(const struct event *event, struct arena *arena, void *message)
+{
+    Polos__V1__ReplyRejected *ret = message;
+    assert(event->reply_rejected.by == REJECTED_BY_SCHEMA);
+    ret->by_case = POLOS__V1__REPLY_REJECTED__BY_SCHEMA;
+    ret->schema = true;
+    ret->feedback = text_of(arena, event->reply_rejected.feedback);
+}
+
 /* ---- tasks and steps ---- */
 
 static void task_requested(const struct event *event, struct arena *arena, void *message)
@@ -462,6 +471,7 @@ static const struct event_view views[] = {
     [EVENT_CANCEL_SHOWN] = VIEW(CANCEL_SHOWN, cancel_was_shown, cancel_shown),
     [EVENT_WITHDRAWN] = VIEW(WITHDRAWN, withdrawn, withdrawn),
     [EVENT_STEP_TRIED] = VIEW(STEP_TRIED, step_tried, step_tried),
+    [EVENT_REPLY_REJECTED] = VIEW(REPLY_REJECTED, reply_rejected, reply_rejected),
 };
 static_assert(COUNT_OF(views) == EVENT_COUNT, "an event has no typed form");
 

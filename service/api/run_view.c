@@ -1,6 +1,7 @@
 #include "service/api/run_view.h"
 
 #include "service/agents/definition.h"
+#include "service/agents/output.h"
 #include "service/agents/transcript.h"
 #include "service/api/options.h"
 #include "service/api/run_waiting.h"
@@ -351,8 +352,9 @@ static str result_of(const struct fold *fold)
     if (fold->facts->state.kind != RUN_KIND_AGENT) {
         return fold->value;
     }
-    if (fold->facts->is_structured && json_is_valid(fold->answer)) {
-        return fold->answer;
+    str json = fold->facts->is_structured ? output_json(fold->answer) : STR_EMPTY;
+    if (json.len > 0) {
+        return json;
     }
     struct buf quoted = {0};
     buf_put_json_string(&quoted, fold->answer);

@@ -7,6 +7,7 @@
 static_assert(REPLY_STOP_END == 0 && REPLY_STOP_TOOLS == 1 && REPLY_STOP_LENGTH == 2, "disk");
 static_assert(REPLY_STOP_CONTENT_FILTER == 3 && REPLY_STOP_REFUSAL == 4, "disk");
 static_assert(REPLY_STOP_PAUSE == 5, "disk");
+static_assert(REJECTED_BY_SCHEMA == 0, "disk");
 
 static void model_requested_to(const struct event *event, struct event_body *ret)
 {
@@ -85,6 +86,25 @@ static status model_failed_from(const void *message, struct event *ret)
     return STATUS_OK;
 }
 
+static void reply_rejected_to(const struct event *event, struct event_body *ret)
+{
+    Polos__Journal__V1__ReplyRejected *body = ret->message;
+    assert(event->reply_rejected.by < REJECTED_BY_COUNT);
+    body->by = (uint32_t)event->reply_rejected.by;
+    body->feedback = body_bytes(event->reply_rejected.feedback);
+}
+
+static status reply_rejected_from(const void *message, struct event *ret)
+{
+    const Polos__Journal__V1__ReplyRejected *body = message;
+    if (body->by >= REJECTED_BY_COUNT) {
+        return events_newer("REPLY_REJECTED: by whom this release does not know");
+    }
+    ret->reply_rejected.by = (enum rejected_by)body->by;
+    ret->reply_rejected.feedback = body_str(body->feedback);
+    return STATUS_OK;
+}
+
 static void admission_asked_to(const struct event *event, struct event_body *ret)
 {
     Polos__Journal__V1__AdmissionAsked *body = ret->message;
@@ -120,6 +140,8 @@ static const struct event_row rows[] = {
                             model_failed_from},
     [EVENT_ADMISSION_ASKED] = {&polos__journal__v1__admission_asked__descriptor, admission_asked_to,
                                admission_asked_from},
+    [EVENT_REPLY_REJECTED] = {&polos__journal__v1__reply_rejected__descriptor, reply_rejected_to,
+                              reply_rejected_from},
     [EVENT_ADMISSION_GIVEN] = {&polos__journal__v1__admission_given__descriptor, admission_given_to,
                                admission_given_from},
 };

@@ -28,6 +28,7 @@ static void run_started_to(const struct event *event, struct event_body *ret)
     body->parent_index = spec->parent_index;
     start_options_pack(&spec->options, body);
     body->depth = spec->depth;
+    body->output_tries = spec->output_tries;
 }
 
 static status run_started_from(const void *message, struct event *ret)
@@ -44,6 +45,9 @@ static status run_started_from(const void *message, struct event *ret)
     if (body->definition_hash.len != 0 && body->definition_hash.len != 16) {
         return events_damaged("RUN_STARTED: the definition's hash is not 16 bytes long");
     }
+    if (body->output_tries > ENGINE_OUTPUT_TRIES_MAX) {
+        return events_newer("RUN_STARTED: more tries of an answer than this release knows");
+    }
     spec->kind = (enum run_kind)body->kind;
     spec->name = body_str(body->name);
     spec->input = body_str(body->input);
@@ -57,6 +61,7 @@ static status run_started_from(const void *message, struct event *ret)
     spec->parent_index = body->parent_index;
     start_options_unpack(body, &spec->options);
     spec->depth = body->depth;
+    spec->output_tries = body->output_tries;
     return STATUS_OK;
 }
 

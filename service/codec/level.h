@@ -33,7 +33,9 @@ enum level {
     LEVEL_SAID = 6,
     /* Tries of steps that failed: numbers go on after them, too. */
     LEVEL_TRIES = 7,
-    LEVEL_NEWEST = LEVEL_TRIES,
+    /* That a reply is no answer: it is not known how such a run goes on. */
+    LEVEL_REJECTED = 8,
+    LEVEL_NEWEST = LEVEL_REJECTED,
 };
 
 /* Of a row that is put. A kind that this release does not know is of the newest level. */

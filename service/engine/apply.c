@@ -81,6 +81,8 @@ static void apply_started(struct run *run, const struct event *event)
     run->turns_max = spec->turns_max;
     run->tokens_max = spec->tokens_max;
     run->retries_max = spec->retries_max;
+    assert(spec->output_tries <= ENGINE_OUTPUT_TRIES_MAX);
+    run->output_tries = (uint8_t)spec->output_tries;
     bool needs_admission = spec->kind == RUN_KIND_AGENT && spec->options.queue.len > 0;
     run->admission = needs_admission ? ADMISSION_AWAITED : ADMISSION_NONE;
     run->code_state = CODE_STATE_NONE;
@@ -133,6 +135,13 @@ static void apply_model_failed(struct run *run, const struct event *event)
     }
     effect->state = EFFECT_BACKOFF;
     effect->due_ms = event->model_failed.retry_at_ms;
+}
+
+static void apply_reply_rejected(struct run *run, const struct event *event)
+{
+    (void)event;
+    assert(run->outputs_rejected < run->output_tries);
+    run->outputs_rejected++;
 }
 
 static void apply_task_requested(struct run *run, const struct event *event)
@@ -437,6 +446,7 @@ static const struct {
                            .level = 7,
                            .time_at = offsetof(struct event, step_tried.retry_at_ms)},
                           apply_step_tried},
+    [EVENT_REPLY_REJECTED] = {{.name = "REPLY_REJECTED", .level = 8}, apply_reply_rejected},
 };
 static_assert(COUNT_OF(kinds) == EVENT_COUNT);
 

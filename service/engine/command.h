@@ -63,6 +63,9 @@ struct command {
             struct engine_usage usage;
             const struct tool_call *calls;
             size_t call_count;
+            str misfit; /* Why it is no answer by the output schema; empty: it is, or none is
+                           asked for. */
+            str feedback; /* What the model is told of that. */
         } model_replied;
         struct {
             str reason;

@@ -24,6 +24,27 @@ static void request_tool(struct draft *draft, const struct tool_call *call)
     }
 }
 
+/* What a model said last is its answer; what it refused to say, or was not let say, is none. */
+static bool is_answer(enum reply_stop stop)
+{
+    return stop == REPLY_STOP_END || stop == REPLY_STOP_LENGTH;
+}
+
+/* It is told why, in a turn more, as long as it may have one. */
+static void reject_answer(struct draft *draft, const struct command *command)
+{
+    draft_emit(draft, (struct event){
+                          .kind = EVENT_REPLY_REJECTED,
+                          .reply_rejected = {.by = REJECTED_BY_SCHEMA,
+                                             .feedback = command->model_replied.feedback},
+                      });
+    if (draft->run.outputs_rejected == draft->run.output_tries || draft_limit(draft).len > 0) {
+        draft_fail(draft, STR("OUTPUT_INVALID"), command->model_replied.misfit);
+        return;
+    }
+    draft_next_call(draft);
+}
+
 enum verdict decide_model_replied(struct draft *draft, const struct command *command)
 {
     static const char *const stop_reasons[] = {
@@ -45,6 +66,11 @@ enum verdict decide_model_replied(struct draft *draft, const struct command *com
                       });
     if (command->model_replied.stop == REPLY_STOP_PAUSE) {
         draft_next_turn(draft);
+        return VERDICT_OK;
+    }
+    bool is_misfit = command->model_replied.misfit.len > 0 && draft->run.output_tries > 0;
+    if (is_misfit && is_answer(command->model_replied.stop)) {
+        reject_answer(draft, command);
         return VERDICT_OK;
     }
     if (!wants_tools) {

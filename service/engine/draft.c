@@ -68,16 +68,23 @@ void draft_next_call(struct draft *draft)
     draft_request_model(draft, effect, 1);
 }
 
-void draft_next_turn(struct draft *draft)
+str draft_limit(const struct draft *draft)
 {
     const struct run *run = &draft->run;
     assert(run->kind == RUN_KIND_AGENT);
     if (run->turns >= run->turns_max) {
-        draft_complete(draft, STR("max_steps"));
-        return;
+        return STR("max_steps");
     }
-    if (run->tokens_max != 0 && run->input_tokens + run->output_tokens >= run->tokens_max) {
-        draft_complete(draft, STR("max_tokens"));
+    bool is_spent =
+        run->tokens_max != 0 && run->input_tokens + run->output_tokens >= run->tokens_max;
+    return is_spent ? STR("max_tokens") : STR_EMPTY;
+}
+
+void draft_next_turn(struct draft *draft)
+{
+    str limit = draft_limit(draft);
+    if (limit.len > 0) {
+        draft_complete(draft, limit);
         return;
     }
     draft_next_call(draft);

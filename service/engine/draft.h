@@ -27,6 +27,8 @@ void draft_cancel(struct draft *draft, str cause);
 void draft_request_model(struct draft *draft, uint32_t effect, uint32_t attempt);
 /* A new model call; a queue may say when. */
 void draft_next_call(struct draft *draft);
+/* The limit that forbids an agent another turn: a stop reason; empty: none does. */
+str draft_limit(const struct draft *draft);
 /* An agent's turn is over: the next model call, unless a limit says stop. */
 void draft_next_turn(struct draft *draft);
 /* The task ends so; nothing follows from it yet. */

@@ -41,6 +41,7 @@ enum event_kind {
     EVENT_CANCEL_SHOWN = 23, /* Code was shown the cancellation. */
     EVENT_WITHDRAWN = 24, /* Code gave up a key. */
     EVENT_STEP_TRIED = 25, /* A try of a step failed, and another is to come. */
+    EVENT_REPLY_REJECTED = 26, /* A reply that was to be the answer is none. */
     EVENT_COUNT,
 };
 
@@ -58,6 +59,8 @@ struct run_spec {
     uint64_t tokens_max; /* 0: no limit. */
     uint32_t turns_max; /* Agents: at least 1. */
     uint32_t retries_max; /* Workflows. */
+    uint32_t output_tries; /* Agents: answers that may be asked for until one fits the output
+                              schema; 0: none is judged. */
     uint32_t parent_effect; /* The parent's effect that counts this run; 0: none waits. */
     uint32_t parent_index; /* Which of its children this is, from 0. */
     uint32_t depth; /* How many runs are above it; 0: a root, or of an older release. */
@@ -80,6 +83,12 @@ enum reply_stop {
     REPLY_STOP_REFUSAL,
     REPLY_STOP_PAUSE, /* The provider broke the turn off: the model is called again to go on. */
     REPLY_STOP_COUNT,
+};
+
+/* Numbers are on disk and never change. */
+enum rejected_by {
+    REJECTED_BY_SCHEMA = 0, /* It does not fit the output schema. */
+    REJECTED_BY_COUNT,
 };
 
 struct event {
@@ -113,6 +122,10 @@ struct event {
             str message;
             uint64_t retry_at_ms; /* 0: not again. */
         } model_failed;
+        struct {
+            enum rejected_by by;
+            str feedback; /* What the model is told. */
+        } reply_rejected;
         struct {
             enum effect_kind kind; /* EFFECT_TOOL or EFFECT_BODY. */
             str name;

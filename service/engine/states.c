@@ -1,7 +1,7 @@
 #include "service/engine/states.h"
 
 static_assert(sizeof(struct effect) == 4 * 4 + 6 * 8 + 2 * 4 + 8, "no padding");
-static_assert(offsetof(struct run, effects) == 16 + 4 * 4 + 11 * 8 + ENGINE_KEPT_MAX * 8 + 6 * 4,
+static_assert(offsetof(struct run, effects) == 16 + 4 * 4 + 11 * 8 + ENGINE_KEPT_MAX * 8 + 8 * 4,
               "no padding");
 static_assert(offsetof(struct run, effects) % sizeof(uint64_t) == 0, "no padding");
 
@@ -256,6 +256,9 @@ const char *engine_broken_invariant(const struct run *run)
     if (run->state >= RUN_STATE_COUNT || run->phase >= PHASE_COUNT ||
         run->effect_count > ENGINE_EFFECTS_MAX) {
         return "a field is out of range";
+    }
+    if (run->outputs_rejected > run->output_tries) {
+        return "more answers were rejected than may be asked for";
     }
     bool is_open = run->effect_count > 0;
     if ((run->state == RUN_LIVE) != (run->phase != PHASE_NONE)) {

@@ -54,6 +54,7 @@ struct model_message {
     const struct model_block *blocks;
     size_t block_count;
     str origin; /* ASSISTANT: "provider/model" it came from; `raw` goes back only there. */
+    bool is_amid; /* USER: it was said while the run was at work. */
 };
 
 struct model_tool {

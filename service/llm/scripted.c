@@ -171,7 +171,7 @@ static struct scene read_scene(const struct model_request *request, const struct
         if (message->role == MODEL_ROLE_USER) {
             scene.input = block_text(message, MODEL_BLOCK_TEXT);
             scene.tool_result = STR("");
-            scene.turn = 0;
+            scene.turn = message->is_amid ? scene.turn : 0;
         } else if (message->role == MODEL_ROLE_ASSISTANT) {
             scene.turn++;
         } else if (message->role == MODEL_ROLE_TOOL) {

@@ -5,16 +5,14 @@
  * so a call that is made again after a crash goes on as if nothing had happened.
  *
  * The request's options are an object of these members, all optional:
- *   script    array of entries; the n-th answers when n assistant messages stand behind the
- *             last user message. Past its end the call fails with SCRIPT_EXHAUSTED.
- *   delta_ms  pause after each delta; 0: none
- *   chunk     characters in a delta; 0: one word
- * and an entry is an object of
- *   text, reasoning   what it says
- *   tool_calls        array of {"name", "arguments"}: an object, or a string taken as it is
- *   error             {"reason", "retryable", "after_chunks", "attempts"}: fails after so many
- *                     deltas, in the first `attempts` attempts (0: in all)
- * In text and arguments {{input}} is the last user text, {{tool_result}} the last result.
+ *   script    array of entries; the n-th answers when n assistant messages stand behind the last
+ *             user message that the run was started with. Past its end the call fails with
+ * SCRIPT_EXHAUSTED. delta_ms  pause after each delta; 0: none chunk     characters in a delta; 0:
+ * one word and an entry is an object of text, reasoning   what it says tool_calls        array of
+ * {"name", "arguments"}: an object, or a string taken as it is error             {"reason",
+ * "retryable", "after_chunks", "attempts"}: fails after so many deltas, in the first `attempts`
+ * attempts (0: in all) In text and arguments {{input}} is the last user text, {{tool_result}} the
+ * last result.
  *
  * Without a script it calls the first tool, with arguments made from its schema, then says
  * what the tools answered. Token counts are an estimate: a quarter of the bytes.

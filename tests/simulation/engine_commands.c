@@ -20,6 +20,9 @@ void submit_start(struct engine_world *world)
     uint64_t time_ms = draw_chance(draw, 30) ? 6000 : 90000;
     spec->deadline_ms = draw_chance(draw, 50) ? world->now_ms + draw_below(draw, time_ms) : 0;
     spec->retries_max = spec->kind == RUN_KIND_WORKFLOW ? (uint32_t)draw_below(draw, 4) : 0;
+    spec->output_tries = spec->kind == RUN_KIND_AGENT && draw_chance(draw, 50)
+                             ? 1 + (uint32_t)draw_below(draw, 3)
+                             : 0;
     spec->options.queue = draw_chance(draw, 30) ? STR("slow") : STR_EMPTY;
     spec->definition_hash = spec->kind == RUN_KIND_AGENT ? STR("0123456789abcdef") : STR_EMPTY;
     for (size_t i = 0; i < sizeof(command.start.id.bytes); i++) {
@@ -66,6 +69,10 @@ static struct command model_answer(struct engine_world *world, const struct pend
     command.model_replied.stop = (enum reply_stop)draw_below(draw, REPLY_STOP_COUNT);
     if (draw_chance(draw, 60)) {
         command.model_replied.stop = REPLY_STOP_TOOLS;
+    }
+    if (draw_chance(draw, 60)) { /* Whether anybody asked for it or not. */
+        command.model_replied.misfit = engine_world_text(world, "misfit");
+        command.model_replied.feedback = engine_world_text(world, "feedback");
     }
     command.model_replied.usage = (struct engine_usage){
         .input = draw_below(draw, 100),

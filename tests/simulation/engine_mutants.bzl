@@ -118,6 +118,17 @@ MUTANTS = {
                 "is_ready = !waits",
         },
     ),
+    "output_no_retry": ("An answer that does not fit is not asked for again.", {
+        "draft->run.outputs_rejected == draft->run.output_tries ||":
+            "draft->run.outputs_rejected + 1 >= draft->run.output_tries ||",
+    }),
+    "output_past_limit": ("An answer is asked for again when no turn is left.", {
+        "== draft->run.output_tries || draft_limit(draft).len > 0)": "== draft->run.output_tries)",
+    }),
+    "output_unasked_judged": ("A model's refusal is judged as if it were the answer.", {
+        "is_misfit && is_answer(command->model_replied.stop)":
+            "is_misfit && command->model_replied.stop != REPLY_STOP_TOOLS",
+    }),
     "parked_stays": ("A parked task is not ready when a wait of its code ends.", {
         "owner->state == EFFECT_PARKED":
             "owner->state == EFFECT_PARKED && wait->kind != EFFECT_EVENT",

@@ -113,6 +113,7 @@ static void perform(struct engine_world *world, const struct event *event)
     case EVENT_RUN_CANCELLED:
     case EVENT_MODEL_REPLIED:
     case EVENT_MODEL_FAILED:
+    case EVENT_REPLY_REJECTED:
     case EVENT_STEP_SETTLED:
     case EVENT_CANCEL_SHOWN:
     case EVENT_WITHDRAWN:
@@ -310,6 +311,16 @@ static void check_decision(struct engine_world *world, const struct command *com
         expect(world, events[i].time_ms == command->now_ms, "events-carry-the-commands-time");
     }
     if (command->kind == COMMAND_MODEL_REPLIED) {
+        bool ends = command->model_replied.stop == REPLY_STOP_END ||
+                    command->model_replied.stop == REPLY_STOP_LENGTH;
+        bool is_misfit =
+            ends && world->ledger.output_tries > 0 && command->model_replied.misfit.len > 0;
+        bool is_rejected = world->decision.count > 1 && events[1].kind == EVENT_REPLY_REJECTED;
+        expect(world, is_rejected == is_misfit, "misfits-are-rejected");
+        expect(world,
+               !is_rejected ||
+                   str_equal(events[1].reply_rejected.feedback, command->model_replied.feedback),
+               "a-rejection-says-why");
         size_t calls = 0;
         for (size_t i = 0; i < world->decision.count; i++) {
             if (events[i].kind != EVENT_TASK_REQUESTED) {

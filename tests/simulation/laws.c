@@ -197,6 +197,7 @@ static void take_event(struct world *world, struct sim_run *run, const struct co
     }
     world->event_number++;
     note_fact(run, entry);
+    laws_note_answer(world, run, event);
     laws_note_wait(world, run, event);
     laws_note_family(world, run, event);
     laws_queues_note(world, run, event);

@@ -161,6 +161,7 @@ static const char *add_started(struct ledger *ledger, const struct event *event)
     ledger->tokens_max = spec->tokens_max;
     ledger->turns_max = spec->turns_max;
     ledger->retries_max = spec->retries_max;
+    ledger->output_tries = spec->output_tries;
     ledger->needs_admission = spec->kind == RUN_KIND_AGENT && spec->options.queue.len > 0;
     ledger->timeout_ms =
         spec->deadline_ms > event->time_ms ? spec->deadline_ms - event->time_ms : 0;
@@ -171,9 +172,10 @@ static const char *add_started(struct ledger *ledger, const struct event *event)
 static const char *add_model_call(struct ledger *ledger, uint32_t effect)
 {
     LAW("one-turn-at-a-time", ledger->open_count == 0);
-    LAW("only-what-is-unfinished-goes-on", ledger->replies == 0 ||
-                                               ledger->stop == REPLY_STOP_TOOLS ||
-                                               ledger->stop == REPLY_STOP_PAUSE);
+    LAW("only-what-is-unfinished-goes-on",
+        ledger->replies == 0 || ledger->stop == REPLY_STOP_TOOLS ||
+            ledger->stop == REPLY_STOP_PAUSE || ledger->is_rejected);
+    LAW("output-tries-max", ledger->rejections == 0 || ledger->rejections < ledger->output_tries);
     LAW("steps-max", ledger->replies < ledger->turns_max);
     LAW("tokens-max", ledger->tokens_max == 0 || ledger->tokens < ledger->tokens_max);
     return new_effect(ledger, effect, EFFECT_MODEL);
@@ -252,7 +254,21 @@ static const char *add_model_replied(struct ledger *ledger, const struct event *
     ledger->replies++;
     ledger->steps++;
     ledger->stop = event->model_replied.stop;
+    ledger->is_rejected = false;
     ledger->tokens += event->model_replied.usage.input + event->model_replied.usage.output;
+    return NULL;
+}
+
+/* Of the reply at hand alone, and only of one that was to be the answer. */
+static const char *add_reply_rejected(struct ledger *ledger, const struct event *event)
+{
+    bool is_answer = ledger->stop == REPLY_STOP_END || ledger->stop == REPLY_STOP_LENGTH;
+    LAW("only-answers-are-rejected", ledger->replies > 0 && is_answer && ledger->open_count == 0);
+    LAW("an-answer-is-rejected-once", !ledger->is_rejected);
+    LAW("output-tries-max", ledger->rejections < ledger->output_tries);
+    LAW("a-rejection-says-why", event->reply_rejected.feedback.len > 0);
+    ledger->is_rejected = true;
+    ledger->rejections++;
     return NULL;
 }
 
@@ -612,6 +628,7 @@ static const char *add_completed(struct ledger *ledger, const struct event *even
         LAW("stop-reason-is-true", str_is(reason, out_of_steps ? "max_steps" : "max_tokens"));
         return NULL;
     }
+    LAW("what-was-rejected-is-no-answer", !ledger->is_rejected);
     static const char *const reasons[] = {
         [REPLY_STOP_END] = "end",         [REPLY_STOP_TOOLS] = "",
         [REPLY_STOP_LENGTH] = "length",   [REPLY_STOP_CONTENT_FILTER] = "content_filter",
@@ -630,6 +647,14 @@ static const char *add_failed(struct ledger *ledger, const struct event *event)
     }
     if (str_is(event->run_failed.reason, "HISTORY_TOO_LARGE")) {
         LAW("failed-over-its-history", ledger->is_full);
+        return NULL;
+    }
+    if (str_is(event->run_failed.reason, "OUTPUT_INVALID")) {
+        bool out_of_steps = ledger->replies >= ledger->turns_max;
+        bool out_of_tokens = ledger->tokens_max != 0 && ledger->tokens >= ledger->tokens_max;
+        LAW("failed-by-its-answer", ledger->is_rejected && ledger->open_count == 0);
+        LAW("answers-are-asked-for-again",
+            ledger->rejections == ledger->output_tries || out_of_steps || out_of_tokens);
         return NULL;
     }
     LAW("agents-fail-by-their-model", ledger->kind != RUN_KIND_AGENT || ledger->gave_up_model);
@@ -667,6 +692,8 @@ static const char *add(struct ledger *ledger, const struct event *event)
         return add_model_replied(ledger, event);
     case EVENT_MODEL_FAILED:
         return add_model_failed(ledger, event);
+    case EVENT_REPLY_REJECTED:
+        return add_reply_rejected(ledger, event);
     case EVENT_TASK_REQUESTED:
         return add_task_requested(ledger, event);
     case EVENT_TASK_SETTLED:

@@ -74,6 +74,9 @@ struct ledger {
     uint64_t life; /* Another one whenever the writer has forgotten who has what; set outside. */
     bool gave_up_model;
     enum reply_stop stop; /* Of the last reply. */
+    uint32_t output_tries; /* 0: answers are not judged. */
+    uint32_t rejections;
+    bool is_rejected; /* The last reply was no answer. */
     uint64_t timeout_ms; /* Of the running time between waits; 0: none. */
     uint32_t retries;
     uint32_t retries_max;

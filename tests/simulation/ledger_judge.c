@@ -99,6 +99,8 @@ const char *ledger_compare(const struct ledger *ledger, const struct run *run)
     LAW("state-ended", !has_ended || run->state == ends[ledger->ended]);
     LAW("state-phase", run->phase == (has_ended ? PHASE_NONE : phase_of(ledger)));
     LAW("state-steps", run->steps == ledger->steps);
+    LAW("state-output",
+        run->output_tries == ledger->output_tries && run->outputs_rejected == ledger->rejections);
     LAW("state-usage", run->input_tokens + run->output_tokens == ledger->tokens);
     LAW("state-retries", run->retries == ledger->retries);
     LAW("state-cancelling", has_ended || run->is_cancelling == ledger->is_cancelling);

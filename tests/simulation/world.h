@@ -181,6 +181,7 @@ struct sim_run {
     unsigned queue_key;
     int32_t priority;
     uint64_t waits_since; /* Number of the event since which it waits for admission; 0: no. */
+    bool answer_fits; /* What its model said last fits WORLD_OUTPUT_SCHEMA. */
     bool is_by_machine; /* A tick or an event started it. */
     bool is_fork;
     bool is_copying; /* The commit at hand holds another run's facts. */
@@ -206,8 +207,8 @@ struct sim_run {
 
 struct world_counts {
     uint64_t seeds, runs, completed, failed, cancelled, commits, rounds, events;
-    uint64_t crashes, stops, store_faults, reads_failed, clock_jumps, model_calls, late_answers,
-        gives;
+    uint64_t crashes, stops, store_faults, reads_failed, clock_jumps, model_calls, rejections,
+        late_answers, gives;
     uint64_t reconnects, host_deaths, refusals, starts_repeated, watches, facts_shown, deltas;
     uint64_t snapshots, stalls, snubs, stale, facts_read;
     uint64_t pieces, full_streams, large_batches, waits, parks, children, answers, kept, published,
@@ -328,6 +329,7 @@ struct sim_call {
     size_t text_len;
     uint32_t turn;
     bool is_beside_failure; /* It is answered while the store fails. */
+    bool is_structured; /* An answer that fits a schema is asked for. */
 };
 
 struct world {
@@ -557,6 +559,14 @@ struct store world_store(struct world *world);
 
 /* world_models.c */
 struct model_client world_models(struct world *world);
+#define WORLD_OUTPUT "{\"is_done\":true}"
+#define WORLD_OUTPUT_SCHEMA                                                                        \
+    "{\"type\":\"object\",\"required\":[\"is_done\"],\"properties\":{\"is_done\":{\"const\":true}" \
+    "}}"
+/* Whether that text of an answer is one by WORLD_OUTPUT_SCHEMA. */
+bool world_output_fits(str text);
+/* laws_answers.c */
+void laws_note_answer(struct world *world, struct sim_run *run, const struct event *event);
 /* The text a call shows from `from` on. */
 void world_model_text(uint64_t text_seed, size_t from, size_t len, char *ret);
 uint64_t world_text_seed(const struct world *world, str marker, uint32_t turn, uint32_t attempt);

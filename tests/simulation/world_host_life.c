@@ -55,6 +55,8 @@ const struct agent_definition *world_definition(struct world *world, unsigned ve
         .temperature = 0.5,
         .max_steps = version == 0 ? 3 : 5,
         .max_total_tokens = version == 1 ? 300 : 0,
+        .output_schema_json = version % 2 == 1 ? STR(WORLD_OUTPUT_SCHEMA) : STR_EMPTY,
+        .output_retries = version % 4 == 1 ? 1 : 2,
     };
     return definition;
 }

@@ -123,6 +123,27 @@ static struct sim_run *judge_start(struct world *world, const struct model_reque
     return run;
 }
 
+/* The model is told of each of its answers that was rejected, and why. */
+static void judge_feedback(struct world *world, const struct sim_run *run,
+                           const struct model_request *request)
+{
+    uint32_t count = 0;
+    for (size_t i = 1; i < request->message_count; i++) {
+        const struct model_message *message = &request->messages[i];
+        if (message->role == MODEL_ROLE_USER && message->is_amid) {
+            count++;
+            world_expect(world,
+                         request->messages[i - 1].role == MODEL_ROLE_ASSISTANT &&
+                             message->blocks[0].text.len > 0,
+                         "feedback-stands-behind-its-answer");
+        }
+    }
+    world_expect(world, (run->ledger.output_tries > 0) == (request->output_schema_json.len > 0),
+                 "a-schema-is-judged-by");
+    world_expect(world, count == run->ledger.rejections, "a-model-is-told-of-each-rejection");
+    world->counts.rejections += run->ledger.is_rejected;
+}
+
 /* Every call of the last turn has its result, of the task that ran it. */
 static void judge_results(struct world *world, const struct model_request *request)
 {
@@ -211,6 +232,17 @@ static size_t draw_tool_calls(struct world *world, struct sim_call *call,
     return count;
 }
 
+/* Some of them fit WORLD_OUTPUT_SCHEMA. */
+static const char *const answers[] = {
+    WORLD_OUTPUT,         "```json\n" WORLD_OUTPUT "\n```", "{\"is_done\":false}", "{}",
+    "[" WORLD_OUTPUT "]",
+};
+
+bool world_output_fits(str text)
+{
+    return str_is(text, answers[0]) || str_is(text, answers[1]);
+}
+
 static void answer_reply(struct world *world, struct sim_call *call)
 {
     struct model_block blocks[1 + CALLS_PER_REPLY_MAX];
@@ -224,6 +256,9 @@ static void answer_reply(struct world *world, struct sim_call *call)
     world_model_text(call->text_seed, 0, call->text_len, text);
     blocks[0] =
         (struct model_block){.kind = MODEL_BLOCK_TEXT, .text = str_make(text, call->text_len)};
+    if (call->is_structured && world_below(world, 100) < 70) {
+        blocks[0].text = str_of(answers[world_below(world, COUNT_OF(answers))]);
+    }
     struct model_reply reply = {
         .blocks = blocks,
         .block_count = 1,
@@ -327,6 +362,7 @@ static void start(void *self, uint64_t number, const struct model_request *reque
     }
     world_expect(world, !world->partition->requests.is_draining, "who-drains-begins-no-call");
     judge_results(world, request);
+    judge_feedback(world, run, request);
     world->counts.model_calls++;
     struct sim_call *call = free_call(world);
     uint32_t turn = count_turns(request);
@@ -338,6 +374,7 @@ static void start(void *self, uint64_t number, const struct model_request *reque
         .effect = open_call(run),
         .number = ++world->call_number,
         .turn = turn,
+        .is_structured = request->output_schema_json.len > 0,
         .text_seed = world_text_seed(world, run->marker, turn, request->attempt),
         .text_len = world_below(world, TEXT_BYTES_MAX),
     };

@@ -20,6 +20,15 @@ MUTANTS = {
     "adopted_end_not_told": ("A successor is not told of a child that had ended before.", {
         "ending_tell(partition, successor->state.id, child, &outcome);": "(void)outcome;",
     }),
+    "answer_feedback_dropped": ("A model is asked again and not told what was wrong.", {
+        "builder->feedback = event.reply_rejected.feedback;": "(void)event;",
+    }),
+    "answer_fenced_rejected": ("JSON between fences is no answer.", {
+        "found = is_json ? inner : found;": "found = STR_EMPTY;",
+    }),
+    "answer_unjudged": ("Answers are not judged by their schema.", {
+        "return schema_judge(schema, json, \"answer\", own);": "return STATUS_OK;",
+    }),
     "apart_holds_up_others": ("A run that cannot be read keeps the process from starting.", {
         "if (loaded.code == CODE_DATA_LOSS) { continue;": "if (false) { continue;",
     }),

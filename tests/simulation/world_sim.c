@@ -41,6 +41,7 @@ static void print_counts(const struct world_counts *counts)
         {"reads failed", counts->reads_failed},
         {"clock jumps", counts->clock_jumps},
         {"model calls", counts->model_calls},
+        {"answers rejected", counts->rejections},
         {"late answers", counts->late_answers},
         {"tasks given", counts->gives},
         {"host streams", counts->reconnects},

@@ -50,6 +50,7 @@ LAYERS = {
             "service/codec/",
             "service/engine/engine.h",
             "service/llm/provider.h",
+            "service/schema/schema.h",
         )
         + JOURNAL,
         ("protobuf-c/",),
@@ -126,6 +127,7 @@ LAYERS = {
             "service/reads/topics.h",
             "service/agents/definition.h",
             "service/agents/offer.h",
+            "service/agents/output.h",
             "service/agents/transcript.h",
             "service/codec/codec.h",
             "service/engine/engine.h",

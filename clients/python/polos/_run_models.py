@@ -199,10 +199,14 @@ def agent_result(
 
 
 def raise_unless_completed(run: common_pb2.Run, timeout: float | None) -> None:
-    """RunCancelledError, WorkflowTimeoutError or RunFailedError for a run that did not complete."""
+    """RunCancelledError, WorkflowTimeoutError, OutputError (no answer fits the agent's schema) or
+    RunFailedError for a run that did not complete."""
     if run.status == common_pb2.RUN_STATUS_COMPLETED:
         return
     reason, message = run.error.reason, run.error.message
+    if reason == "OUTPUT_INVALID":
+        said = run.turns[-1].text if run.turns else ""
+        raise OutputError(message, run_id=run.id, text=said)
     if run.status == common_pb2.RUN_STATUS_CANCELLED:
         raise RunCancelledError(run.id, message or "the run was cancelled", reason=reason)
     if reason == "DEADLINE_EXCEEDED":

@@ -55,6 +55,9 @@ class Agent(Workflow[Any, AgentResult[T]], Generic[T]):
         stop_conditions: max_steps(...), max_tokens(...).
         stream_to_workflow: events.stream_workflow of a run above tells its text as it is written.
         output_schema: a pydantic model the answer has to fit; `AgentResult.result` is one of it.
+            The server judges it by its JSON Schema.
+        output_retries: how often an answer that does not fit is asked for again, with what is
+            wrong, before the run fails with OUTPUT_INVALID; None: once; at most 10.
 
     The other arguments belong to features this release does not have and raise
     UnsupportedFeatureError.
@@ -90,6 +93,7 @@ class Agent(Workflow[Any, AgentResult[T]], Generic[T]):
         stream_to_workflow: bool = False,
         channels: Any = None,
         conversation_history: int | None = None,
+        output_retries: int | None = None,
     ) -> None:
         refuse(
             "Agent",
@@ -121,6 +125,7 @@ class Agent(Workflow[Any, AgentResult[T]], Generic[T]):
         self.stop_conditions = list(stop_conditions or [])
         self.stream_to_workflow = stream_to_workflow
         self.output_schema = _checked_schema(self.id, output_schema)
+        self.output_retries = output_retries
         self.queue = default_name(self.id) if queue is None else name_of(queue, self.id)
         self._definition = self._define()
         _registry.agents[self.id] = self
@@ -159,6 +164,7 @@ class Agent(Workflow[Any, AgentResult[T]], Generic[T]):
                 else []
             ),
             output_schema_json=schema,
+            output_retries=self.output_retries,
             queue=self.queue,
         )
 

@@ -124,7 +124,7 @@ class WorkflowTimeoutError(PolosError, TimeoutError):
 
 
 class OutputError(PolosError, ValueError):
-    """A result does not fit the schema or type it was asked for.
+    """A result does not fit the schema or type it was asked for, or none that came did.
 
     Attributes:
         run_id: the run it came from; empty when there is none.

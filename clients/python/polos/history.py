@@ -91,6 +91,9 @@ class Words:
             "MODEL_FAILED": lambda e: (
                 f"{self._name(e)} failed{self._took(e)}: {self._why(e)}{_again(e)}"
             ),
+            "REPLY_REJECTED": lambda e: self._value(
+                e.data.get("feedback"), "the answer does not fit its schema; the model is told: "
+            ),
             "TASK_REQUESTED": self._task_requested,
             "TASK_SETTLED": lambda e: f"{self._name(e)} {self._ended(e)}",
             "TASK_FAILED": lambda e: f"{self._name(e)} {self._ended(e)}{_again(e)}",

@@ -294,6 +294,19 @@ async def test_structured_output_is_an_instance_or_a_clear_error(fake, fake_clie
     assert caught.value.text == "Ann is three" and caught.value.run_id == "run-1"
 
 
+async def test_an_answer_that_never_fitted_is_an_output_error(fake, fake_client):
+    agent = an_agent(output_schema=Person, output_retries=2)
+    assert agent.definition().output_retries == 2
+    assert not an_agent().definition().HasField("output_retries")
+    said = failed("OUTPUT_INVALID", "answer.age: is missing")
+    said.ended.turns.add(number=1, text="no JSON")
+    said.ended.turns.add(number=2, text='{"name":"Ann"}')
+    fake.watch_script = [said]
+    with pytest.raises(OutputError, match="answer.age: is missing") as caught:
+        await agent.run(fake_client, "hi")
+    assert caught.value.text == '{"name":"Ann"}' and caught.value.run_id == "run-1"
+
+
 async def test_errors_carry_reason_field_and_sentence(fake, fake_client):
     with pytest.raises(NotFoundError) as caught:
         await fake_client.get_execution("nothing")

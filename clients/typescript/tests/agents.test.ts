@@ -114,9 +114,12 @@ test("an outputSchema makes the result; what does not fit is an error", async ()
   const agent = defineAgent({ id: "extracts", model: MODEL, outputSchema: person });
   const good = { script: [{ text: '{"name":"Ada","age":36}' }] };
   assert.deepEqual((await agent.run(there.client, "x", good)).result, { name: "Ada", age: 36 });
+  const again = { script: [{ text: '{"name":1}' }, ...good.script] };
+  assert.equal((await agent.run(there.client, "x", again)).total_steps, 2);
   const bad = { script: Array(5).fill({ text: '{"name":1}' }) };
   await assert.rejects(agent.run(there.client, "x", bad), (error) => {
-    assert.ok(error instanceof OutputError || error instanceof RunFailedError, String(error));
+    assert.ok(error instanceof OutputError, String(error));
+    assert.equal(error.text, '{"name":1}');
     return true;
   });
 });

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "service/agents/output.h"
 #include "service/agents/transcript.h"
 #include "service/base/array.h"
 #include "service/base/sys.h"
@@ -330,6 +331,8 @@ static void submit_reply(struct partition *partition, struct live_run *run,
     };
     transcript_judge_calls(&definition->agent, reply, arena, &command.model_replied.calls,
                            &command.model_replied.call_count, &command.model_replied.stop);
+    command.model_replied.misfit =
+        output_misfit(&definition->agent, reply, arena, &command.model_replied.feedback);
     struct buf packed = {0};
     transcript_pack_reply(reply, origin_of(&definition->agent, arena), &packed);
     command.model_replied.reply = buf_str(&packed);

@@ -95,6 +95,8 @@ static bool prepare_agent(struct partition *partition, struct run_spec *spec, st
     uint32_t steps = definition->agent.max_steps;
     spec->turns_max = steps == 0 ? AGENT_STEPS_DEFAULT : steps;
     spec->tokens_max = definition->agent.max_total_tokens;
+    bool is_judged = definition->agent.output_schema_json.len > 0;
+    spec->output_tries = is_judged ? definition->agent.output_retries + 1 : 0;
     spec->options.queue =
         spec->options.queue.len > 0 ? spec->options.queue : definition->agent.queue;
     spec->definition_hash = arena_copy(arena, str_make(definition->hash, DEFINITION_HASH_BYTES));

@@ -3,6 +3,7 @@
  */
 #include "service/features/waits/replay.h"
 
+#include "service/agents/output.h"
 #include "service/agents/transcript.h"
 #include "service/base/json.h"
 #include "service/features/waits/facts.h"
@@ -96,8 +97,8 @@ static bool read_answer(void *context, uint32_t seq, const struct event *event)
     return true;
 }
 
-/* The text of an agent's last reply, as a JSON string; raw where the definition has a schema for
- * it and it is JSON. */
+/* The text of an agent's last reply, as a JSON string; where the definition has a schema for it,
+ * the JSON that it is or holds. */
 str replay_answer(const struct live_run *run, bool is_structured, struct arena *arena)
 {
     struct last_answer answer = {.arena = arena};
@@ -107,10 +108,10 @@ str replay_answer(const struct live_run *run, bool is_structured, struct arena *
         (void)read; /* It is one we keep and have read before. */
     }
     str text = buf_str(&answer.text);
-    bool is_raw = is_structured && status_is_ok(json_validate(text, arena));
+    str json = is_structured ? output_json(text) : STR_EMPTY;
     struct buf quoted = {0};
     buf_put_json_string(&quoted, text);
-    str ret = arena_copy(arena, is_raw ? text : buf_str(&quoted));
+    str ret = arena_copy(arena, json.len > 0 ? json : buf_str(&quoted));
     buf_fini(&quoted);
     buf_fini(&answer.text);
     return ret;

@@ -38,7 +38,8 @@ static struct agent_definition full(void)
                                      .options_json = STR("{\"seed\": 1}"),
                                      .max_steps = 7,
                                      .max_total_tokens = 1ull << 40,
-                                     .output_schema_json = STR("{}")};
+                                     .output_schema_json = STR("{}"),
+                                     .output_retries = 3};
 }
 
 static void refused(const struct agent_definition *definition, const char *field)
@@ -88,6 +89,9 @@ static void test_refuses_bad_texts(void **state)
         {"models[0].options_json", offsetof(struct agent_definition, options_json), {"[1]", 3}},
         {"models[0].options_json", offsetof(struct agent_definition, options_json), {"{", 1}},
         {"output_schema_json", offsetof(struct agent_definition, output_schema_json), {"1", 1}},
+        {"output_schema_json",
+         offsetof(struct agent_definition, output_schema_json),
+         {"{\"$dynamicRef\":\"#a\"}", 22}},
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -161,6 +165,7 @@ static void test_comes_back_as_it_was(void **state)
     assert_true(str_equal(back.base_url, definition.base_url));
     assert_true(str_equal(back.options_json, definition.options_json));
     assert_true(str_equal(back.output_schema_json, definition.output_schema_json));
+    assert_int_equal(back.output_retries, 3);
     assert_true(back.temperature == 0);
     assert_int_equal(back.max_output_tokens, 100);
     assert_int_equal(back.max_steps, 7);

@@ -326,6 +326,40 @@ static void test_turns_do_not_mix(void **state)
     end(&history);
 }
 
+static void reject(struct history *history, const char *feedback)
+{
+    struct event event = {.kind = EVENT_REPLY_REJECTED};
+    event.reply_rejected.by = REJECTED_BY_SCHEMA;
+    event.reply_rejected.feedback = str_of(feedback);
+    write_events(history, &event, 1);
+}
+
+/* What is wrong with an answer is said behind it, once, and stays there. */
+static void test_answers_that_were_rejected(void **state)
+{
+    struct model_block first[] = {{.kind = MODEL_BLOCK_TEXT, .text = STR("seven")}};
+    struct model_block second[] = {{.kind = MODEL_BLOCK_TEXT, .text = STR("\"7\"")}};
+    struct history history;
+    (void)state;
+    begin(&history, "\"x\"", "");
+    reply_with(&history, first, 1);
+    reject(&history, "a number, please");
+    struct model_request request = request_of(&history);
+    assert_int_equal(request.message_count, 3);
+    assert_false(request.messages[0].is_amid);
+    check_text(&request.messages[1], MODEL_ROLE_ASSISTANT, "seven");
+    check_text(&request.messages[2], MODEL_ROLE_USER, "a number, please");
+    assert_true(request.messages[2].is_amid);
+    reply_with(&history, second, 1);
+    reject(&history, "without the quotes");
+    request = request_of(&history);
+    assert_int_equal(request.message_count, 5);
+    check_text(&request.messages[2], MODEL_ROLE_USER, "a number, please");
+    check_text(&request.messages[3], MODEL_ROLE_ASSISTANT, "\"7\"");
+    check_text(&request.messages[4], MODEL_ROLE_USER, "without the quotes");
+    end(&history);
+}
+
 static bool same_block(const struct model_block *a, const struct model_block *b)
 {
     return a->kind == b->kind && str_equal(a->text, b->text) && str_equal(a->call_id, b->call_id) &&
@@ -481,6 +515,7 @@ int main(void)
         cmocka_unit_test(test_odd_outcomes_have_words),
         cmocka_unit_test(test_more_calls_than_are_run),
         cmocka_unit_test(test_turns_do_not_mix),
+        cmocka_unit_test(test_answers_that_were_rejected),
         cmocka_unit_test(test_a_request_begins_as_the_one_before),
         cmocka_unit_test(test_reply_comes_back_as_it_was),
         cmocka_unit_test(test_opaque_bytes_go_back_with_their_origin),

@@ -45,7 +45,7 @@ static void random_run(uint64_t *seed, uint32_t effect_count, struct run *ret)
     ret->is_cancelling %= 2;
     ret->admission %= ADMISSION_HELD + 1;
     ret->code_state %= CODE_STATE_THERE + 1;
-    ret->reserved = 0;
+    memset(ret->reserved, 0, sizeof(ret->reserved));
     ret->kept_count %= ENGINE_KEPT_MAX + 1;
     memset(ret->kept + ret->kept_count, 0,
            (ENGINE_KEPT_MAX - ret->kept_count) * sizeof(ret->kept[0]));
@@ -152,7 +152,7 @@ static void test_snapshot_of_the_most(void **state)
     run.is_cancelling = 1;
     run.admission = ADMISSION_HELD;
     run.code_state = CODE_STATE_THERE;
-    run.reserved = 0;
+    memset(run.reserved, 0, sizeof(run.reserved));
     run.kept_count = ENGINE_KEPT_MAX;
     run.effect_count = ENGINE_EFFECTS_MAX;
     for (uint32_t i = 0; i < ENGINE_EFFECTS_MAX; i++) {

@@ -11,6 +11,8 @@ enum type {
     TASK_KIND,
     WAIT_KIND,
     STOP,
+    TRIES,
+    REJECTED_BY,
 };
 
 static const struct field {
@@ -51,6 +53,7 @@ static const struct field {
     SINCE(3, RUN_STARTED, TEXT, run_started.spec.options.queue),
     SINCE(3, RUN_STARTED, TEXT, run_started.spec.options.concurrency_key),
     SINCE(3, RUN_STARTED, U32, run_started.spec.options.priority),
+    SINCE(6, RUN_STARTED, TRIES, run_started.spec.output_tries),
     FIELD(RUN_COMPLETED, TEXT, run_completed.stop_reason),
     FIELD(RUN_FAILED, TEXT, run_failed.reason),
     FIELD(RUN_FAILED, TEXT, run_failed.message),
@@ -177,6 +180,8 @@ static const struct field {
     SINCE(6, STEP_TRIED, TEXT, step_tried.outcome.error_message),
     SINCE(6, STEP_TRIED, TEXT, step_tried.outcome.error_stack),
     SINCE(6, STEP_TRIED, U64, step_tried.retry_at_ms),
+    SINCE(6, REPLY_REJECTED, REJECTED_BY, reply_rejected.by),
+    SINCE(6, REPLY_REJECTED, TEXT, reply_rejected.feedback),
 #undef FIELD
 #undef NAMED
 #undef SINCE
@@ -236,6 +241,12 @@ static void fill_random(const struct field *field, uint64_t *seed, size_t bytes_
     case STOP:
         *(enum reply_stop *)member = (enum reply_stop)(number % REPLY_STOP_COUNT);
         break;
+    case TRIES:
+        *(uint32_t *)member = (uint32_t)(number % (ENGINE_OUTPUT_TRIES_MAX + 1));
+        break;
+    case REJECTED_BY:
+        *(enum rejected_by *)member = REJECTED_BY_SCHEMA;
+        break;
     }
 }
 
@@ -283,6 +294,12 @@ static void fill_fixed(const struct field *field, size_t row, struct arena *aren
     case STOP:
         *(enum reply_stop *)member = REPLY_STOP_REFUSAL;
         break;
+    case TRIES:
+        *(uint32_t *)member = ENGINE_OUTPUT_TRIES_MAX;
+        break;
+    case REJECTED_BY:
+        *(enum rejected_by *)member = REJECTED_BY_SCHEMA;
+        break;
     }
 }
 
@@ -328,6 +345,10 @@ static bool same(const struct field *field, const void *a, const void *b)
     case TASK_KIND:
     case WAIT_KIND:
         return *(const enum effect_kind *)a == *(const enum effect_kind *)b;
+    case TRIES:
+        return *(const uint32_t *)a == *(const uint32_t *)b;
+    case REJECTED_BY:
+        return *(const enum rejected_by *)a == *(const enum rejected_by *)b;
     case STOP:
         return *(const enum reply_stop *)a == *(const enum reply_stop *)b;
     }

@@ -3,10 +3,10 @@
  * Method: a trace file holds a command on each line and below it, indented, what the engine made of
  *         it: verdict, events, the state after them. The file is played and compared with itself.
  *
- * Commands: at MS | start KIND [steps=N] [tokens=N] [deadline=MS] | cancel | time
- *   reply E.A [STOP | CALL...] [used=N], a CALL is NAME[!REFUSAL][@TIMEOUT_MS][#once]
- *   fail E.A REASON [retry[=HINT_MS]] | reissue E.A | grant E.A HOST | lost E.A
- *   step E.A NUMBER | done E.A [failed] [retryable] [cancelled] | park E.A [seen=N]
+ * Commands: at MS | start KIND [steps=N] [tokens=N] [deadline=MS] [tries=N]
+ *   cancel | time | reply E.A [STOP | CALL...] [used=N] [misfit=N], a CALL is
+ * NAME[!REFUSAL][@TIMEOUT_MS][#once] fail E.A REASON [retry[=HINT_MS]] | reissue E.A | grant E.A
+ * HOST | lost E.A step E.A NUMBER | done E.A [failed] [retryable] [cancelled] | park E.A [seen=N]
  *   request E.A KEY [sleep|suspend|event|children=N|now] [due=MS] [settled] | resume 0.0 KEY
  *   event E.0 | child E.0 INDEX [failed] | code E.A
  *   of versions: grant E.A HOST DEPLOYMENT | done E.A misfit; the state says whom a task is for
@@ -80,6 +80,7 @@ static void read_start(const struct words *words, struct command *command)
     spec->tokens_max = option(words, "tokens", 0);
     spec->deadline_ms = option(words, "deadline", 0);
     spec->retries_max = (uint32_t)option(words, "retries", 0);
+    spec->output_tries = (uint32_t)option(words, "tries", 0);
     spec->options.queue = flag(words, "queued") ? STR("slow") : STR_EMPTY;
 }
 
@@ -127,6 +128,8 @@ static void read_reply(struct player *player, const struct words *words, struct 
     command->model_replied.stop = REPLY_STOP_TOOLS;
     command->model_replied.usage =
         (struct engine_usage){.input = option(words, "used", 0), .known = true};
+    command->model_replied.misfit =
+        option(words, "misfit", 0) > 0 ? STR("it does not fit") : STR_EMPTY;
     command->model_replied.calls = calls;
     for (size_t i = 2; i < words->count; i++) {
         bool is_stop = false;

@@ -10,8 +10,9 @@ Prints, without a key:
     - Seceda: 12.5 km
     - Tre Cime: 9.5 km
     22.0 km in all
-    the answer of agent 'trip-planner' does not fit __main__.Trip (3 problems):
-    days: Field required; the run ended with stop reason 'end'
+    the answer does not fit the output schema: answer.days: is missing;
+    answer.difficulty: is missing; answer.hikes: is missing
+    (asked twice)
 """
 
 import asyncio
@@ -75,9 +76,12 @@ async def main() -> None:
         if REAL:  # it keeps to the schema
             return
         try:
-            await planner.run(client, "And another?", **script({"text": '{"place": "Alps"}'}))
-        except OutputError as error:
-            print(error.message.replace("): ", "):\n"))
+            short = {"text": '{"place": "Alps"}'}
+            await planner.run(client, "And another?", **script(short, short))
+        except OutputError as error:  # the server asked again, and told the model why
+            print(error.message.replace("days: is missing; ", "days: is missing;\n"))
+            run = await client.get_execution(error.run_id)
+            print("(asked twice)" if run["total_steps"] == 2 else run)
 
 
 if __name__ == "__main__":

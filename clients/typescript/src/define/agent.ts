@@ -49,6 +49,11 @@ export interface DefineAgentConfig<S extends StandardSchema | undefined = undefi
   stopConditions?: readonly StopCondition[] | undefined;
   /** What the answer has to fit; `AgentResult.result` is what it makes of it. */
   outputSchema?: S;
+  /**
+   * How often an answer that does not fit is asked for again, with what is wrong, before the run
+   * fails with OUTPUT_INVALID; default once; at most 10.
+   */
+  outputRetries?: number;
   /** Whether events of a run above tell its text as it is written. Default: false. */
   streamToWorkflow?: boolean | undefined;
   /** Features of later releases; given, they are refused. */
@@ -93,6 +98,7 @@ const CONFIG_NAMES = [
   "queue",
   "stopConditions",
   "outputSchema",
+  "outputRetries",
   "streamToWorkflow",
   "modelRunsOn",
   ...LATER_NAMES,
@@ -272,6 +278,7 @@ function definitionOf(agent: Agent<any>, config: DefineAgentConfig<any>): AgentD
       ? [{ condition: { case: "maxTokens", value: BigInt(stop.maxTotalTokens) } }]
       : [],
     outputSchemaJson: outputSchemaText(config),
+    outputRetries: config.outputRetries,
     queue: agent.queue,
   });
 }

@@ -3,6 +3,7 @@ import { parsed } from "../codec/json.js";
 import { isoOf, msOf, secondsOf } from "../codec/times.js";
 import {
   InvalidArgumentError,
+  OutputError,
   RunCancelledError,
   RunFailedError,
   WorkflowTimeoutError,
@@ -141,13 +142,16 @@ export function hasEnded(run: Run): boolean {
   return [RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED].includes(run.status);
 }
 
-/** RunCancelledError, WorkflowTimeoutError or RunFailedError for a run that did not complete. */
+/** RunCancelledError, WorkflowTimeoutError, OutputError or RunFailedError for a run that did not complete. */
 export function throwUnlessCompleted(run: Run, timeoutSeconds: number | undefined): void {
   if (run.status === RunStatus.COMPLETED) return;
   const reason = run.error?.reason ?? "";
   const message = run.error?.message ?? "";
   if (run.status === RunStatus.CANCELLED) {
     throw new RunCancelledError(run.id, message || "the run was cancelled", reason);
+  }
+  if (reason === "OUTPUT_INVALID") {
+    throw new OutputError(message, { runId: run.id, text: run.turns.at(-1)?.text ?? "" });
   }
   if (reason === "DEADLINE_EXCEEDED") {
     throw new WorkflowTimeoutError(run.id, secondsOf(run.runTimeout) ?? timeoutSeconds, message);
