@@ -68,16 +68,42 @@ bool position_parse(str text, struct position *ret)
     return true;
 }
 
-static struct payload *pack_at(struct position position,
+void tree_position_format(uint64_t number, char ret[POSITION_BYTES])
+{
+    int len = snprintf(ret, POSITION_BYTES, "tree.%" PRIu64, number);
+    assert(len > 0 && len < POSITION_BYTES);
+}
+
+bool tree_position_parse(str text, uint64_t *ret)
+{
+    static const str prefix = {"tree.", 5};
+    if (text.len <= prefix.len || memcmp(text.ptr, prefix.ptr, prefix.len) != 0) {
+        return false;
+    }
+    str rest = str_make(text.ptr + prefix.len, text.len - prefix.len);
+    return take_number(&rest, UINT64_MAX, ret) && rest.len == 0;
+}
+
+/* at NULL: the position is the run's. */
+static struct payload *pack_at(struct position position, const struct tree_point *at,
                                Polos__V1__RunServiceWatchResponse *response)
 {
     char text[POSITION_BYTES];
+    char run[UUID_TEXT_BYTES];
     position_format(position, text);
+    if (at != NULL) {
+        tree_position_format(at->number, text);
+    }
+    if (at != NULL && !uuid_is_zero(at->run)) {
+        uuid_format(at->run, run);
+        response->run_id = run;
+    }
     response->position = text;
     return api_pack(&response->base);
 }
 
-static void pack_fact(const struct codec_entry *entry, const struct event *event,
+static void pack_fact(const struct tree_point *at, const struct codec_entry *entry,
+                      const struct event *event,
                       void (*each)(void *context, struct payload *payload), void *context)
 {
     struct arena arena;
@@ -85,7 +111,7 @@ static void pack_fact(const struct codec_entry *entry, const struct event *event
     Polos__V1__RunServiceWatchResponse response = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__INIT;
     response.event_case = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__EVENT_FACT;
     response.fact = history_event(entry, event, &arena);
-    each(context, pack_at((struct position){.seq = entry->seq}, &response));
+    each(context, pack_at((struct position){.seq = entry->seq}, at, &response));
     arena_fini(&arena);
 }
 
@@ -94,47 +120,49 @@ static_assert((int)POLOS__V1__DELTA_KIND__DELTA_KIND_REASONING == MODEL_DELTA_RE
 static_assert((int)POLOS__V1__DELTA_KIND__DELTA_KIND_TOOL_ARGUMENTS ==
               MODEL_DELTA_TOOL_ARGUMENTS + 1);
 
-static struct payload *pack_delta(uint32_t seq, uint32_t effect, uint32_t attempt, uint64_t offset,
-                                  uint32_t step, unsigned kind, str text)
+static struct payload *pack_delta(const struct tree_point *at, const struct watch_delta *shown)
 {
-    assert(kind >= POLOS__V1__DELTA_KIND__DELTA_KIND_TEXT &&
-           kind <= POLOS__V1__DELTA_KIND__DELTA_KIND_PROGRESS);
+    assert(shown->kind >= POLOS__V1__DELTA_KIND__DELTA_KIND_TEXT &&
+           shown->kind <= POLOS__V1__DELTA_KIND__DELTA_KIND_PROGRESS);
     struct arena arena;
     arena_init(&arena, 0);
     Polos__V1__Delta delta = POLOS__V1__DELTA__INIT;
-    delta.effect_id = effect;
-    delta.attempt = attempt;
-    delta.kind = (Polos__V1__DeltaKind)kind;
-    delta.text = text_of(&arena, text);
-    delta.turn = step;
+    delta.effect_id = shown->effect;
+    delta.attempt = shown->attempt;
+    delta.kind = (Polos__V1__DeltaKind)shown->kind;
+    delta.text = text_of(&arena, shown->text);
+    delta.turn = shown->turn;
+    delta.offset = shown->offset == 0 ? 0 : shown->offset - shown->text.len;
     Polos__V1__RunServiceWatchResponse response = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__INIT;
     response.event_case = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__EVENT_DELTA;
     response.delta = &delta;
     struct position position = {
-        .seq = seq,
-        .effect = effect,
-        .attempt = attempt,
-        .offset = offset,
+        .seq = shown->seq,
+        .effect = shown->effect,
+        .attempt = shown->attempt,
+        .offset = shown->offset,
     };
-    struct payload *ret = pack_at(position, &response);
+    struct payload *ret = pack_at(position, at, &response);
     arena_fini(&arena);
     return ret;
 }
 
-static struct payload *pack_caught_up(uint32_t seq)
+static struct payload *pack_caught_up(bool is_tree, uint64_t number)
 {
+    const struct tree_point at = {.number = number};
     Polos__V1__RunServiceWatchResponse response = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__INIT;
     response.event_case = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__EVENT_CAUGHT_UP;
     response.caught_up = true;
-    return pack_at((struct position){.seq = seq}, &response);
+    return pack_at((struct position){.seq = (uint32_t)number}, is_tree ? &at : NULL, &response);
 }
 
-struct payload *format_ended(uint32_t seq, Polos__V1__Run *run)
+struct payload *format_ended(bool is_tree, uint64_t number, Polos__V1__Run *run)
 {
+    const struct tree_point at = {.number = number};
     Polos__V1__RunServiceWatchResponse response = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__INIT;
     response.event_case = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__EVENT_ENDED;
     response.ended = run;
-    return pack_at((struct position){.seq = seq}, &response);
+    return pack_at((struct position){.seq = (uint32_t)number}, is_tree ? &at : NULL, &response);
 }
 
 const struct watch_format *api_format(void)

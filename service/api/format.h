@@ -2,7 +2,8 @@
  * format: what watchers are sent, and the positions they come back with.
  *
  * A position is the seq of the last fact shown and, inside a model call that has not ended, the
- * effect, its attempt and the byte up to which its text was shown: "12.3.1.480".
+ * effect, its attempt and the byte up to which its text was shown: "12.3.1.480". Of a tree it is
+ * the number of the last fact in its order: "tree.57".
  */
 #ifndef SERVICE_API_FORMAT_H
 #define SERVICE_API_FORMAT_H
@@ -28,7 +29,12 @@ void position_format(struct position position, char ret[POSITION_BYTES]);
 /* Only what position_format() writes. */
 bool position_parse(str text, struct position *ret);
 
-/* What the last message of a stream that follows a run says. */
-struct payload *format_ended(uint32_t seq, Polos__V1__Run *run);
+/* Of a tree: up to which fact of its order it was shown. */
+void tree_position_format(uint64_t number, char ret[POSITION_BYTES]);
+/* Only what tree_position_format() writes. */
+bool tree_position_parse(str text, uint64_t *ret);
+
+/* What the last message of a stream that follows a run or a tree says. */
+struct payload *format_ended(bool is_tree, uint64_t number, Polos__V1__Run *run);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * watch: a stream that follows one run.
+ * watch: a stream that follows one run, or a tree.
  *
  * It begins with &watch_operation, and goes on as following.h says. When the run ends the partition
  * lets go of its watchers, those that are live all at once; the run is read, and each is sent the
@@ -24,6 +24,7 @@
 #include "service/partition/request.h"
 #include "service/reads/run_read.h"
 #include "service/reads/run_replay.h"
+#include "service/reads/tree_replay.h"
 
 /* call->user. Lives until `released`; the partition lets go of the watcher before the call is
  * finished, and a call is never released before that. */
@@ -71,7 +72,20 @@ static bool show(struct run_replay *replay, const struct codec_entry *entry,
 {
     struct watch *watch = *reading_own(&replay->read);
     struct follower *follower = &watch->watcher.follower;
-    api_format()->fact(entry, event, send_fact, follower);
+    api_format()->fact(NULL, entry, event, send_fact, follower);
+    return !stalls(follower);
+}
+
+static bool show_of_tree(struct tree_replay *replay, uuid run, uint64_t number,
+                         const struct codec_entry *entry, const struct event *event)
+{
+    struct watch *watch = *reading_own(&replay->read);
+    struct follower *follower = &watch->watcher.follower;
+    struct tree_point at = {.number = number};
+    if (!uuid_equal(run, watch->run)) {
+        at.run = run;
+    }
+    api_format()->fact(&at, entry, event, send_fact, follower);
     return !stalls(follower);
 }
 
@@ -83,15 +97,44 @@ static void replayed(struct read *read, const struct failure *failure)
                     failure);
 }
 
-static void replay(struct follower *follower)
+static void tree_replayed(struct read *read, const struct failure *failure)
 {
-    struct watch *watch = watch_by(follower);
+    struct watch *watch = *reading_own(read);
+    const struct tree_replay *replay = tree_replay(read);
+    const struct failure *why =
+        failure_happened(&replay->ret_failure) ? &replay->ret_failure : failure;
+    following_joins(&watch->following, read, replay->number,
+                    replay->ret_full && !failure_happened(why), replay->ret_ended, why);
+}
+
+static void replay_run(struct watch *watch)
+{
     struct read *read = reading_new(watch->following.stream.call, &run_replay_kind, replayed);
     *reading_own(read) = watch;
     read->run = watch->run;
-    run_replay(read)->seq = (uint32_t)follower->number;
+    run_replay(read)->seq = (uint32_t)watch->watcher.follower.number;
     run_replay(read)->show = show;
     reading_post_always(read);
+}
+
+static void replay_tree(struct watch *watch)
+{
+    struct read *read = reading_new(watch->following.stream.call, &tree_replay_kind, tree_replayed);
+    *reading_own(read) = watch;
+    read->run = watch->run;
+    tree_replay(read)->number = watch->watcher.follower.number;
+    tree_replay(read)->show = show_of_tree;
+    reading_post_always(read);
+}
+
+static void replay(struct follower *follower)
+{
+    struct watch *watch = watch_by(follower);
+    if (watch->watcher.is_tree) {
+        replay_tree(watch);
+    } else {
+        replay_run(watch);
+    }
 }
 
 /* ---- The end. ---- */
@@ -121,7 +164,9 @@ static struct payload *pack_end(struct read *read, const struct failure *failure
         facts = &end->known; /* That it ended is known all the same. */
         run = facts->state.seq == 0 ? NULL : run_view_state(facts, &arena);
     }
-    struct payload *ret = run == NULL ? NULL : format_ended(facts->state.seq, run);
+    bool is_tree = end->watchers->is_tree;
+    uint64_t number = is_tree ? end->watchers->follower.number : facts->state.seq;
+    struct payload *ret = run == NULL ? NULL : format_ended(is_tree, number, run);
     arena_fini(&arena);
     return ret;
 }
@@ -174,15 +219,20 @@ static bool take_position(struct check *check, str text, struct watcher *ret)
     if (text.len == 0) {
         return true;
     }
-    struct position position;
-    if (!position_parse(text, &position)) {
+    struct position position = {.seq = 0};
+    bool is_sound = ret->is_tree ? tree_position_parse(text, &ret->follower.number)
+                                 : position_parse(text, &position);
+    if (!is_sound) {
         return check_fault(check, "position",
-                           "pass a position that Watch answered, or nothing to start over");
+                           "pass a position that Watch answered for the same run and the same "
+                           "`tree`, or nothing to start over");
     }
-    ret->follower.number = position.seq;
-    ret->effect = position.effect;
-    ret->attempt = position.attempt;
-    ret->offset = position.offset;
+    if (!ret->is_tree) {
+        ret->follower.number = position.seq;
+        ret->text.effect = position.effect;
+        ret->text.attempt = position.attempt;
+        ret->text.offset = position.offset;
+    }
     return true;
 }
 
@@ -206,6 +256,7 @@ static void watch_start(struct api_call *call, const ProtobufCMessage *message)
     struct watch *watch = watch_new(call);
     call->user = watch;
     watch->watcher.deltas = proto->deltas;
+    watch->watcher.is_tree = proto->tree;
     struct request *request = exchange_new(call, &watch_operation, watched);
     watch_request(request)->watcher = &watch->watcher;
     struct check check = {.arena = &request->arena};
@@ -229,8 +280,10 @@ static void watch_closed(struct api_call *call)
 
 static void watch_released(struct api_call *call)
 {
-    assert(call->user != NULL);
-    free(call->user);
+    struct watch *watch = call->user;
+    assert(watch != NULL);
+    watcher_fini(&watch->watcher);
+    free(watch);
 }
 
 const struct api_method watch_methods[] = {

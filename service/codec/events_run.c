@@ -29,6 +29,7 @@ static void run_started_to(const struct event *event, struct event_body *ret)
     start_options_pack(&spec->options, body);
     body->depth = spec->depth;
     body->output_tries = spec->output_tries;
+    body->has_order = spec->has_order;
 }
 
 static status run_started_from(const void *message, struct event *ret)
@@ -62,6 +63,7 @@ static status run_started_from(const void *message, struct event *ret)
     start_options_unpack(body, &spec->options);
     spec->depth = body->depth;
     spec->output_tries = body->output_tries;
+    spec->has_order = body->has_order;
     return STATUS_OK;
 }
 

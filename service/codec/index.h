@@ -47,6 +47,7 @@ enum index_kind {
     INDEX_VERSIONS_BUILT = 44, /* definition_rows.h */
     INDEX_TOOL_OFFER = 45, /* agents/offer.h; key: the tool's name */
     INDEX_WORKFLOW_OFFER = 46, /* agents/offer.h; key: the workflow's name */
+    INDEX_TREE_FACTS = 55, /* tree_order.h */
 };
 
 enum {

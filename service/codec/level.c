@@ -35,6 +35,7 @@ enum level level_of_index(uint8_t kind)
         [INDEX_VERSIONS_BUILT] = LEVEL_VERSIONS,
         [INDEX_TOOL_OFFER] = LEVEL_FIRST, /* What they say may be old. */
         [INDEX_WORKFLOW_OFFER] = LEVEL_FIRST,
+        [INDEX_TREE_FACTS] = LEVEL_ORDER,
     };
     bool is_known = kind < sizeof(levels) && levels[kind] != 0;
     return is_known ? (enum level)levels[kind] : LEVEL_NEWEST;

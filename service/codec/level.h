@@ -35,7 +35,10 @@ enum level {
     LEVEL_TRIES = 7,
     /* That a reply is no answer: it is not known how such a run goes on. */
     LEVEL_REJECTED = 8,
-    LEVEL_NEWEST = LEVEL_REJECTED,
+    /* The order of a tree's facts, from its root's start on: it would start runs that are in none.
+     */
+    LEVEL_ORDER = 9,
+    LEVEL_NEWEST = LEVEL_ORDER,
 };
 
 /* Of a row that is put. A kind that this release does not know is of the newest level. */

@@ -64,6 +64,7 @@ struct run_spec {
     uint32_t parent_effect; /* The parent's effect that counts this run; 0: none waits. */
     uint32_t parent_index; /* Which of its children this is, from 0. */
     uint32_t depth; /* How many runs are above it; 0: a root, or of an older release. */
+    bool has_order; /* A root whose tree's facts are kept in one order. */
 };
 
 struct engine_usage {

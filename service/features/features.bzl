@@ -40,7 +40,7 @@ USES = {
     "triggers": ["starts", "topics"],
     "versions": [],
     "waits": [],
-    "watchers": ["reports"],
+    "watchers": ["reports", "trees"],
 }
 
 def labels(names, target = ""):

@@ -141,6 +141,7 @@ static void read_on(struct follow *follow, struct follower *follower)
 {
     move(follow, follower, FOLLOWER_READS);
     follower->may_go_on = false;
+    follower->reads_again = false;
     follower->read(follower);
 }
 
@@ -158,7 +159,8 @@ bool follow_may_add(const struct follow *follow, uuid id, struct failure *ret)
                             STR("as many follow it as this server allows (--watchers-max)"));
         return false;
     }
-    if (follow->count >= follow->options.followers_max) {
+    size_t others = follow->options.with == NULL ? 0 : follow->options.with->count;
+    if (follow->count + others >= follow->options.followers_max) {
         *ret = failure_make(CODE_RESOURCE_EXHAUSTED, REASON_TOO_MANY_WATCHERS,
                             STR("there are as many watchers as this server allows "
                                 "(--watchers-in-all-max)"));
@@ -311,7 +313,8 @@ static void join(struct follow *follow, struct follower *follower)
     assert(follower->place == FOLLOWER_JOINS);
     if (follower->is_full && !follower->may_go_on) {
         follow_stall(follow, follower);
-    } else if (follower->is_full || followed->has_ended || follower->number < followed->lost) {
+    } else if (follower->is_full || followed->has_ended || follower->reads_again ||
+               follower->number < followed->lost) {
         read_on(follow, follower);
     } else if (show_kept(follower) && !follower->stalls(follower)) {
         move(follow, follower, FOLLOWER_LIVE);
@@ -395,6 +398,21 @@ void follow_doubt(struct follow *follow, uuid id, uint64_t number)
     followed->lost = followed->reading > 0 ? number : 0;
     for (struct follower *it = followed->followers; it != NULL; it = it->next) {
         if (it->place == FOLLOWER_LIVE && it->number < number) {
+            read_on(follow, it);
+        }
+    }
+}
+
+void follow_read_again(struct follow *follow, uuid id)
+{
+    struct followed *followed = find(follow, id);
+    if (followed == NULL) {
+        return;
+    }
+    drop_kept(follow, followed);
+    for (struct follower *it = followed->followers; it != NULL; it = it->next) {
+        it->reads_again = is_read_for(it);
+        if (it->place == FOLLOWER_LIVE) {
             read_on(follow, it);
         }
     }

@@ -57,10 +57,12 @@ struct follower {
     struct follower *next_joining;
     bool is_full; /* JOINS: the read has stopped because it stalls. */
     bool may_go_on; /* follow_more() came while it was read for. */
+    bool reads_again; /* What its read may have missed; see follow_read_again(). */
 };
 
 struct follow_options {
     size_t followers_max; /* In all. */
+    const struct follow *with; /* Whose followers are counted with its own; NULL: none. */
     size_t each_max; /* Of one thing. */
     size_t kept_bytes; /* At most for those who are read for, of one thing; in all 256 times that.
                         */
@@ -117,6 +119,8 @@ void follow_has_all(struct follow *follow, struct follower *follower);
 /* Something up to `number` may be durable that was not shown: whoever has not seen it is read for.
  */
 void follow_doubt(struct follow *follow, uuid id, uint64_t number);
+/* As follow_doubt(), up to whatever number. */
+void follow_read_again(struct follow *follow, uuid id);
 /* Nothing comes any more: who is LIVE is removed and returned as a chain by `next`; the others are
  * read for until they have seen the end. */
 struct follower *follow_end(struct follow *follow, uuid id);

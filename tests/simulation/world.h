@@ -209,7 +209,8 @@ struct world_counts {
     uint64_t seeds, runs, completed, failed, cancelled, commits, rounds, events;
     uint64_t crashes, stops, store_faults, reads_failed, clock_jumps, model_calls, rejections,
         late_answers, gives;
-    uint64_t reconnects, host_deaths, refusals, starts_repeated, watches, facts_shown, deltas;
+    uint64_t reconnects, host_deaths, refusals, starts_repeated, watches, facts_shown;
+    uint64_t tree_facts_shown, deltas;
     uint64_t snapshots, stalls, snubs, stale, facts_read;
     uint64_t pieces, full_streams, large_batches, waits, parks, children, answers, kept, published,
         dropped, awaited, forks, retries, cleanups;
@@ -637,9 +638,9 @@ void world_register(struct world *world, unsigned version);
 const struct sim_start *world_start_of(const struct world *world, str marker);
 const char *world_callers_wait_for(const struct world *world);
 
-/* world_watchers.c: a caller that follows a run to its end, whatever happens. */
+/* world_watchers.c: a caller that follows a run, or its tree, to its end, whatever happens. */
 struct sim_follow;
-struct sim_follow *world_follow(struct world *world, uuid run, bool deltas);
+struct sim_follow *world_follow(struct world *world, uuid run, bool deltas, bool is_tree);
 bool world_follow_is_done(const struct sim_follow *follow);
 extern const struct watch_format world_format;
 

@@ -199,7 +199,8 @@ static void begin_life(struct sim_start *start)
     struct world *world = start->world;
     start->follow_count = world_below(world, FOLLOWS_MAX);
     for (size_t i = 0; i < start->follow_count; i++) {
-        start->follows[i] = world_follow(world, start->run, world_below(world, 3) > 0);
+        start->follows[i] =
+            world_follow(world, start->run, world_below(world, 3) > 0, world_below(world, 2) == 0);
     }
     wait_for_end(world, start, 0);
     world_at(world, world_below(world, 4000), poke, start, 0);

@@ -218,7 +218,7 @@ MUTANTS = {
         "schedule_drop(schedules_of(partition), schedule);": "(void)schedule_drop;",
     }),
     "delta_ahead": ("A delta carries the number of an event that is not committed yet.", {
-        "delta(run->durable_seq,": "delta(run->state.seq,",
+        ".seq = run->durable_seq,": ".seq = run->state.seq,",
     }),
     "drop_not_written": ("Which events are dropped is not written.", {
         "put_row(partition, topic); if (last >= from)": "if (last >= from)",
@@ -516,7 +516,7 @@ MUTANTS = {
         ".step_count = replay.count,": ".step_count = replay.count > 0 ? replay.count - 1 : 0,",
     }),
     "text_repeated": ("A watcher that was slow is shown the text of a call from its start again.", {
-        "watcher->offset = delta->offset;": "",
+        "mark->offset = delta->offset;": "",
     }),
     "tick_lost_with_commit": (
         "Schedules are not read again when a commit was lost.",
@@ -697,6 +697,19 @@ MUTANTS = {
     }),
     "unread_slot_stays": ("A slot stays taken when the run could not be read.", {
         "keep_doubt(tasks, &acts[i]);": "(void)keep_doubt;",
+    }),
+    "tree_doubt_forgotten": ("Who follows a tree misses what a lost commit has written.", {
+        "follow_read_again(&watchers->trees, root_of(watchers->partition, run));": "",
+    }),
+    "tree_end_untold": ("Who follows a tree is not told that it has ended.", {
+        "act_add(partition, &tree_end_act, NULL)->run_id = root;": "(void)tree_end_act;",
+    }),
+    "tree_ends_with_root": ("A tree has ended when its root has.", {
+        "ret->has_ended = row.status > RUN_STATUS_WAITING && live == 0;":
+            "ret->has_ended = row.status > RUN_STATUS_WAITING;",
+    }),
+    "tree_root_unordered": ("A root with children has its facts in no order.", {
+        "place->is_alone = false; put_facts(": "put_facts(",
     }),
     "unread_tree_counted_anew": ("A tree whose row could not be read is counted anew.", {
         "if (!status_is_ok(read) && store_may_pass(read)) { round_spoil(partition, read); } else":

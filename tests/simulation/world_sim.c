@@ -52,6 +52,7 @@ static void print_counts(const struct world_counts *counts)
         {"full inboxes", counts->snubs},
         {"watches", counts->watches},
         {"facts shown", counts->facts_shown},
+        {"facts of trees shown", counts->tree_facts_shown},
         {"of them read", counts->facts_read},
         {"deltas shown", counts->deltas},
         {"full watchers", counts->stalls},

@@ -125,6 +125,7 @@ LAYERS = {
             "service/reads/suspensions.h",
             "service/reads/topic_replay.h",
             "service/reads/topics.h",
+            "service/reads/tree_replay.h",
             "service/agents/definition.h",
             "service/agents/offer.h",
             "service/agents/output.h",

@@ -46,6 +46,12 @@ static status erase_rest(struct partition *partition, struct owed *owed, size_t 
     if (has_more || *budget == 0) {
         return STATUS_OK;
     }
+    if (uuid_equal(owed->target, owed->source)) {
+        TRY(tree_erase_order(partition, owed->source, budget, &has_more));
+        if (has_more || *budget == 0) {
+            return STATUS_OK;
+        }
+    }
     TRY(erase_records(partition, owed->target, &seq, budget));
     *ret_over = seq == 0;
     owed->cursor = *ret_over ? owed->cursor : cursor_of(seq);

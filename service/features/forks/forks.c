@@ -43,6 +43,7 @@ static void rename_start(const struct fork *fork, struct event *event)
     spec->parent_effect = 0;
     spec->depth = 0;
     spec->root = fork->id;
+    spec->has_order = true;
     spec->options.idempotency_key = STR_EMPTY;
 }
 

@@ -185,7 +185,8 @@ bool start_run(struct partition *partition, struct run_spec *spec, struct arena 
     spec->deadline_ms = partition->now_ms + timeout_ms;
     spec->retries_max = retries_of(spec);
     struct command start = {.kind = COMMAND_START, .start = {.id = start_new_id(partition)}};
-    spec->root = uuid_is_zero(spec->root) ? start.start.id : spec->root;
+    spec->has_order = uuid_is_zero(spec->root);
+    spec->root = spec->has_order ? start.start.id : spec->root;
     start.start.spec = *spec;
     assert(!uuid_is_zero(start.start.id));
     struct live_run *run = runs_insert(partition, start.start.id);

@@ -1,5 +1,6 @@
 /*
- * trees: how deep a tree of runs is and how many of its runs are alive.
+ * trees: how deep a tree of runs is, how many of its runs are alive, in which order things
+ * happened.
  *
  * Counts are in memory while they change often; each is read from its row when it is first needed.
  */
@@ -9,7 +10,10 @@
 
 #include "service/base/sys.h"
 #include "service/base/table.h"
+#include "service/codec/codec.h"
+#include "service/codec/level.h"
 #include "service/codec/owed_row.h"
+#include "service/codec/tree_order.h"
 #include "service/partition/round.h"
 #include "service/partition/state.h"
 
@@ -17,6 +21,7 @@ enum {
     DEPTH_MAX = 1000, /* Unless the options say otherwise. */
     RUNS_MAX = 100000,
     TREES_IN_MEMORY_MAX = 4096,
+    ROWS_A_RUN = 64, /* Of its order, which are deleted in place of a look at a run. */
 };
 
 static_assert(DEPTH_MAX < UINT32_MAX, "a depth is 32 bits");
@@ -27,6 +32,7 @@ struct tree {
     struct tree *changed_next; /* Among those this round has changed. */
     uuid root;
     uint64_t live;
+    uint64_t facts; /* In its order; 0: it has none yet, or never. */
     bool is_changed;
     bool has_row;
 };
@@ -76,6 +82,36 @@ static void read_row(struct trees *trees, struct tree *tree)
     tree->live = row.live;
 }
 
+static bool visit_facts(void *context, str key, str value)
+{
+    struct tree_facts *facts = context;
+    str tail;
+    status read = key_read_index(key, &tail) ? tree_facts_decode(tail, value, facts)
+                                             : status_make(CODE_DATA_LOSS, "a key is damaged");
+    if (!status_is_ok(read)) {
+        log_line(LOG_ERROR, "tree_order_unreadable", "why=\"%s\"", read.why);
+        facts->count = 0;
+    }
+    return false;
+}
+
+/* The number of the last fact in its order; of one whose last row is damaged, none follows it. */
+static uint64_t read_facts(struct trees *trees, uuid root)
+{
+    char key[KEY_BYTES_MAX];
+    struct partition *partition = trees->partition;
+    struct index_tail tail = tree_facts_of(root);
+    struct tree_facts last = {.number = 0};
+    status read = store_scan(
+        &partition->store, STORE_INDEX,
+        key_index(key, partition->options.space, INDEX_TREE_FACTS, index_tail_str(&tail)),
+        STR_EMPTY, true, 1, visit_facts, &last);
+    if (!status_is_ok(read)) {
+        round_spoil(partition, read);
+    }
+    return last.count == 0 ? 0 : last.number + last.count - 1;
+}
+
 static struct tree *tree_find(struct trees *trees, uuid root)
 {
     struct table_link *link = table_find(&trees->by_root, uuid_hash(root), &root);
@@ -85,6 +121,7 @@ static struct tree *tree_find(struct trees *trees, uuid root)
     struct tree *tree = xcalloc(1, sizeof(*tree));
     tree->root = root;
     read_row(trees, tree);
+    tree->facts = read_facts(trees, root);
     table_add(&trees->by_root, &tree->by_root, uuid_hash(root));
     tree->next = trees->first;
     trees->first = tree;
@@ -153,6 +190,151 @@ uint64_t tree_live(struct partition *partition, uuid root)
     return tree_find(trees_of(partition), root)->live;
 }
 
+/* ---- The order of what happens. ---- */
+
+static void put_facts(struct trees *trees, struct tree *tree, uuid run, uint32_t first_seq,
+                      uint32_t count)
+{
+    char key[KEY_BYTES_MAX];
+    char bytes[TREE_FACTS_BYTES_MAX];
+    struct index_tail tail = tree_facts_tail(tree->root, tree->facts + 1);
+    struct tree_facts facts = {.run = run, .first_seq = first_seq, .count = count};
+    assert(count > 0);
+    store_batch_put(
+        &trees->partition->batch, STORE_INDEX,
+        key_index(key, trees->partition->options.space, INDEX_TREE_FACTS, index_tail_str(&tail)),
+        tree_facts_encode(&facts, bytes));
+    tree->facts += count;
+}
+
+static uint32_t count_facts(str record)
+{
+    size_t cursor = 0;
+    struct codec_entry entry;
+    bool at_end = false;
+    uint32_t count = 0;
+    while (status_is_ok(codec_next(record, &cursor, &entry, &at_end)) && !at_end) {
+        count++;
+    }
+    assert(count > 0); /* We wrote it a moment ago. */
+    return count;
+}
+
+/* The root has its first child: what it was before is what the order begins with. */
+static void begin_order(struct trees *trees, struct tree *tree)
+{
+    struct live_run *root = runs_find(trees->partition, tree->root);
+    assert(root != NULL && root->state.seq > 0); /* It decides to start one. */
+    struct tree_place *place = partition_room(trees->partition, root, &trees_feature);
+    if (place->has_order) {
+        place->is_alone = false;
+        put_facts(trees, tree, tree->root, 1, root->state.seq);
+    }
+}
+
+/* Whether a root that was read has no rows in its order. */
+static bool has_no_order_yet(struct trees *trees, uuid root)
+{
+    char key[KEY_BYTES_MAX];
+    str row;
+    struct partition *partition = trees->partition;
+    struct index_tail tail = tree_facts_tail(root, 1);
+    const struct table_link *link = table_find(&trees->by_root, uuid_hash(root), &root);
+    if (link != NULL) {
+        return container_of(link, const struct tree, by_root)->facts == 0;
+    }
+    status read =
+        store_get(&partition->store, STORE_INDEX,
+                  key_index(key, partition->options.space, INDEX_TREE_FACTS, index_tail_str(&tail)),
+                  &partition->round_arena, &row);
+    if (!status_is_ok(read) && store_may_pass(read)) {
+        round_spoil(partition, read);
+    }
+    return read.code == CODE_NOT_FOUND;
+}
+
+/* A record of a run with others in its tree. */
+static void order(struct trees *trees, const struct live_run *run, struct tree_place *place,
+                  uint32_t count)
+{
+    struct tree *tree = tree_find(trees, place->root);
+    bool is_child_of_root = uuid_equal(place->parent, place->root);
+    if (tree->facts == 0 && run->state.seq == 0 && is_child_of_root) {
+        begin_order(trees, tree);
+    }
+    place->number = 0;
+    if (tree->facts > 0) {
+        put_facts(trees, tree, run->state.id, run->state.seq + 1, count);
+        place->number = tree->facts;
+    }
+}
+
+static void record_put(void *self, struct live_run *run, str record)
+{
+    struct trees *trees = self;
+    struct tree_place *place = partition_room(trees->partition, run, &trees_feature);
+    uint32_t count = count_facts(record);
+    if (!uuid_is_zero(place->parent)) {
+        order(trees, run, place, count);
+        return;
+    }
+    if (!place->has_order) {
+        return;
+    }
+    if (run->state.seq == 0) {
+        place->is_alone = true;
+        store_batch_raise(&trees->partition->batch, LEVEL_ORDER);
+    }
+    place->is_alone = place->is_alone || has_no_order_yet(trees, place->root);
+    if (place->is_alone) {
+        place->number = run->state.seq + count;
+    } else {
+        order(trees, run, place, count);
+    }
+}
+
+static void run_copied(void *self, struct live_run *run)
+{
+    struct trees *trees = self;
+    struct tree_place *place = partition_room(trees->partition, run, &trees_feature);
+    assert(place->has_order && uuid_equal(place->root, run->state.id));
+    place->is_alone = true;
+    store_batch_raise(&trees->partition->batch, LEVEL_ORDER);
+}
+
+struct erasing {
+    struct partition *partition;
+    size_t left;
+    bool has_more;
+};
+
+static bool erase_row(void *context, str key, str value)
+{
+    struct erasing *erasing = context;
+    (void)value;
+    erasing->has_more = erasing->left == 0;
+    if (!erasing->has_more) {
+        erasing->left--;
+        store_batch_delete(&erasing->partition->batch, STORE_INDEX, key);
+    }
+    return !erasing->has_more;
+}
+
+status tree_erase_order(struct partition *partition, uuid root, size_t *budget, bool *ret_more)
+{
+    char key[KEY_BYTES_MAX];
+    struct index_tail tail = tree_facts_of(root);
+    struct erasing erasing = {.partition = partition, .left = *budget * ROWS_A_RUN};
+    assert(*budget > 0);
+    TRY(store_scan(
+        &partition->store, STORE_INDEX,
+        key_index(key, partition->options.space, INDEX_TREE_FACTS, index_tail_str(&tail)),
+        STR_EMPTY, false, SIZE_MAX, erase_row, &erasing));
+    *budget = erasing.left / ROWS_A_RUN;
+    *ret_more = erasing.has_more;
+    return STATUS_OK;
+}
+
 /* ---- The feature. ---- */
 
 static void run_begun(void *self, struct live_run *run, const struct run_spec *spec)
@@ -160,6 +342,7 @@ static void run_begun(void *self, struct live_run *run, const struct run_spec *s
     const struct trees *trees = self;
     struct tree_place *place = partition_room(trees->partition, run, &trees_feature);
     *place = (struct tree_place){
+        .has_order = spec->has_order,
         .root = spec->root,
         .parent = spec->parent,
         .parent_effect = spec->parent_effect,
@@ -274,6 +457,8 @@ const struct feature trees_feature = {
             [ROUND_OVER] = bound,
         },
     .run_begun = run_begun,
+    .record_put = record_put,
+    .run_copied = run_copied,
     .after_decision = after_decision,
     .run_deleted = run_deleted,
     .stop = stop,

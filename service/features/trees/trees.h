@@ -3,7 +3,8 @@
  *
  * A run stands in its tree: below its parent, and all of them below one root. What is counted is
  * the runs below the root that have not ended; the count is a row, changed in the batch of the
- * start or the end that changes it.
+ * start or the end that changes it. So is the order of all facts of a tree with more than its root:
+ * a row for each record (codec/tree_order.h), by which a whole tree is followed.
  *
  * Threading: owned by the partition thread.
  */
@@ -25,6 +26,12 @@ struct tree_place {
     uint32_t parent_index; /* Which of the wait's children it is, from 0. */
     uint32_t depth; /* Runs above it; 0: a root, or started by an older release. */
     bool outlives_parent; /* It goes on when a parent that waits for it fails. */
+    /* In the order of its tree, of the last fact that was put into a batch; 0: it was in no batch
+     * since it is in memory, or the tree has no order. */
+    uint64_t number;
+    /* A root's: */
+    bool has_order; /* The facts of its tree are kept in one order. */
+    bool is_alone; /* It has started no run, as far as is known. */
 };
 
 /* Borrowed while the run is in memory. */
@@ -33,6 +40,10 @@ const struct tree_place *tree_place(const struct partition *partition, const str
  * TREE_TOO_DEEP or TREE_TOO_LARGE. */
 bool tree_may_grow(struct partition *partition, const struct live_run *run, size_t count,
                    struct arena *arena, struct failure *ret);
+
+/* Deletes rows of the order of a tree, which is being deleted: some for each of *budget, which is
+ * not 0, and which it lowers. *ret_more: some are left. */
+status tree_erase_order(struct partition *partition, uuid root, size_t *budget, bool *ret_more);
 
 /* Runs below the root that have not ended; those of older releases were not counted. */
 uint64_t tree_live(struct partition *partition, uuid root);

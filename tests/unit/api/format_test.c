@@ -13,6 +13,7 @@
 #include "service/api/api.h"
 #include "service/api/format.h"
 #include "service/api/text.h"
+#include "service/features/watchers/watchers.h"
 #include "service/llm/provider.h"
 
 static uint64_t random_state = 1;
@@ -134,7 +135,7 @@ static void facts(void **state)
     };
     struct codec_entry entry = {.kind = event.kind, .seq = 7, .time_ms = event.time_ms};
     struct payload *payload = NULL;
-    api_format()->fact(&entry, &event, take_payload, &payload);
+    api_format()->fact(NULL, &entry, &event, take_payload, &payload);
     Polos__V1__RunServiceWatchResponse *got = unpacked(payload);
     assert_int_equal(got->event_case, POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__EVENT_FACT);
     assert_string_equal(got->position, "7.0.0.0");
@@ -149,8 +150,16 @@ static void facts(void **state)
 static void deltas(void **state)
 {
     (void)state;
-    Polos__V1__RunServiceWatchResponse *got =
-        unpacked(api_format()->delta(9, 3, 2, 480, 4, MODEL_DELTA_REASONING + 1, STR("hm")));
+    static const struct watch_delta hm = {
+        .seq = 9,
+        .effect = 3,
+        .attempt = 2,
+        .turn = 4,
+        .offset = 480,
+        .kind = MODEL_DELTA_REASONING + 1,
+        .text = {"hm", 2},
+    };
+    Polos__V1__RunServiceWatchResponse *got = unpacked(api_format()->delta(NULL, &hm));
     assert_int_equal(got->event_case, POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__EVENT_DELTA);
     assert_string_equal(got->position, "9.3.2.480");
     assert_int_equal(got->delta->effect_id, 3);
@@ -158,11 +167,58 @@ static void deltas(void **state)
     assert_int_equal(got->delta->turn, 4);
     assert_int_equal(got->delta->kind, POLOS__V1__DELTA_KIND__DELTA_KIND_REASONING);
     assert_string_equal(got->delta->text, "hm");
+    assert_int_equal(got->delta->offset, 478);
     polos__v1__run_service_watch_response__free_unpacked(got, NULL);
-    got = unpacked(api_format()->caught_up(12));
+    got = unpacked(api_format()->caught_up(false, 12));
     assert_int_equal(got->event_case, POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__EVENT_CAUGHT_UP);
     assert_string_equal(got->position, "12.0.0.0");
+    assert_string_equal(got->run_id, "");
     polos__v1__run_service_watch_response__free_unpacked(got, NULL);
+}
+
+static void of_a_tree_the_run_is_named_and_the_position_the_trees(void **state)
+{
+    (void)state;
+    const struct event event = {.kind = EVENT_RUN_CANCELLED, .run_cancelled = {STR("enough")}};
+    const struct codec_entry entry = {.kind = event.kind, .seq = 7};
+    const struct tree_point below = {.run = {.bytes = {1, 2}}, .number = 57};
+    const struct tree_point root = {.number = 58};
+    struct payload *payload = NULL;
+    api_format()->fact(&below, &entry, &event, take_payload, &payload);
+    Polos__V1__RunServiceWatchResponse *got = unpacked(payload);
+    assert_string_equal(got->position, "tree.57");
+    assert_string_equal(got->run_id, "01020000-0000-0000-0000-000000000000");
+    polos__v1__run_service_watch_response__free_unpacked(got, NULL);
+    got = unpacked(api_format()->delta(
+        &root, &(struct watch_delta){.kind = MODEL_DELTA_TEXT + 1, .text = STR("x")}));
+    assert_string_equal(got->position, "tree.58");
+    assert_string_equal(got->run_id, "");
+    assert_int_equal(got->delta->offset, 0);
+    polos__v1__run_service_watch_response__free_unpacked(got, NULL);
+    got = unpacked(api_format()->caught_up(true, 59));
+    assert_string_equal(got->position, "tree.59");
+    polos__v1__run_service_watch_response__free_unpacked(got, NULL);
+}
+
+static void only_written_positions_of_trees_are_read(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "",        "tree",     "tree.",  "tree.01", "tree.-1",
+        "tree.1.", "tree.1.2", "Tree.1", "1",       "tree.18446744073709551616",
+        "tree. 1", "1.0.0.0",
+    };
+    char text[POSITION_BYTES];
+    uint64_t number;
+    static const uint64_t good[] = {0, 1, 57, UINT64_MAX};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_false(tree_position_parse(str_of(bad[i]), &number));
+    }
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        tree_position_format(good[i], text);
+        assert_true(tree_position_parse(str_of(text), &number));
+        assert_int_equal(number, good[i]);
+    }
 }
 
 static void texts_are_utf8(void **state)
@@ -188,6 +244,8 @@ int main(void)
         cmocka_unit_test(changed_bytes_never_mislead),
         cmocka_unit_test(facts),
         cmocka_unit_test(deltas),
+        cmocka_unit_test(of_a_tree_the_run_is_named_and_the_position_the_trees),
+        cmocka_unit_test(only_written_positions_of_trees_are_read),
         cmocka_unit_test(texts_are_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

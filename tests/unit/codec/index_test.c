@@ -15,6 +15,7 @@
 #include "service/codec/run_index.h"
 #include "service/codec/schedule_row.h"
 #include "service/codec/topic_rows.h"
+#include "service/codec/tree_order.h"
 #include "service/codec/tree_rows.h"
 #include "service/codec/wait_rows.h"
 
@@ -462,9 +463,41 @@ static void test_run_index_rows(void **state)
     assert_int_equal(run_index_built_decode(str_make(bytes, len - 1), &back).code, CODE_DATA_LOSS);
 }
 
+static void facts_of_a_tree(void **state)
+{
+    (void)state;
+    const struct tree_facts facts = {
+        .number = NUMBER_1, .run = id_from(0x20), .first_seq = 300, .count = 2};
+    char bytes[TREE_FACTS_BYTES_MAX];
+    struct tree_facts got;
+    struct index_tail tail = tree_facts_tail(id_from(0x10), NUMBER_1);
+    str row = tree_facts_encode(&facts, bytes);
+    assert_tail(tail, RUN_HEX "0102030405060708");
+    assert_bytes(row, "08011210" OTHER_HEX "18ac022002");
+    assert_int_equal(tree_facts_decode(index_tail_str(&tail), row, &got).code, CODE_OK);
+    assert_int_equal(got.number, NUMBER_1);
+    assert_true(uuid_equal(got.run, facts.run));
+    assert_int_equal(got.first_seq, 300);
+    assert_int_equal(got.count, 2);
+    for (size_t len = 0; len < row.len; len++) {
+        assert_int_equal(
+            tree_facts_decode(index_tail_str(&tail), str_make(row.ptr, len), &got).code,
+            CODE_DATA_LOSS);
+    }
+    assert_int_equal(tree_facts_decode(str_make(tail.bytes, tail.len - 1), row, &got).code,
+                     CODE_DATA_LOSS);
+    bytes[1] = 2;
+    assert_int_equal(tree_facts_decode(index_tail_str(&tail), row, &got).code,
+                     CODE_FAILED_PRECONDITION);
+    memset(tail.bytes + 16, 0, 8);
+    bytes[1] = 1;
+    assert_int_equal(tree_facts_decode(index_tail_str(&tail), row, &got).code, CODE_DATA_LOSS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(facts_of_a_tree),
         cmocka_unit_test(test_tree_rows),
         cmocka_unit_test(test_suspension_row),
         cmocka_unit_test(test_alarm_row),

@@ -119,6 +119,56 @@ static void what_came_meanwhile_is_shown(void **state)
     assert_int_equal(it.ended, CODE_UNAVAILABLE);
 }
 
+/* What was shown so far may not be all. */
+static void all_are_read_for_again(void **state)
+{
+    (void)state;
+    struct follow follow;
+    struct someone live = someone_new();
+    struct someone reading = someone_new();
+    set_up(&follow, 100);
+    follow_add(&follow, thing, &live.follower, false);
+    join(&follow, &live, 1, false);
+    follow_add(&follow, thing, &reading.follower, false);
+    show(&follow, 2, 10);
+    follow_read_again(&follow, thing);
+    assert_int_equal(live.follower.place, FOLLOWER_READS);
+    assert_int_equal(live.reads, 2);
+    assert_int_equal(reading.reads, 1); /* Its read may have been too early: ... */
+    join(&follow, &reading, 2, false);
+    assert_int_equal(reading.follower.place, FOLLOWER_READS);
+    assert_int_equal(reading.reads, 2); /* ... it is read for once more. */
+    join(&follow, &reading, 4, false);
+    join(&follow, &live, 4, false);
+    assert_int_equal(live.follower.place, FOLLOWER_LIVE);
+    assert_int_equal(reading.follower.place, FOLLOWER_LIVE);
+    show(&follow, 5, 10);
+    assert_int_equal(live.seen + reading.seen, 10);
+    tear_down(&follow);
+}
+
+/* Those of another set count with it. */
+static void sets_share_their_limit(void **state)
+{
+    (void)state;
+    struct follow one;
+    struct follow two;
+    struct failure failure;
+    struct someone some[3] = {someone_new(), someone_new(), someone_new()};
+    set_up(&one, 100);
+    set_up(&two, 100);
+    one.options.with = &two;
+    two.options.with = &one;
+    follow_add(&one, thing, &some[0].follower, false);
+    follow_add(&two, thing, &some[1].follower, false);
+    assert_true(follow_may_add(&one, thing, &failure));
+    follow_add(&two, thing, &some[2].follower, false);
+    assert_false(follow_may_add(&one, thing, &failure));
+    assert_int_equal(failure.reason, REASON_TOO_MANY_WATCHERS);
+    tear_down(&one);
+    tear_down(&two);
+}
+
 static void what_is_kept_has_a_limit(void **state)
 {
     (void)state;
@@ -303,6 +353,8 @@ int main(void)
         cmocka_unit_test(only_what_has_its_label_is_shown),
         cmocka_unit_test(what_is_gone_is_not_shown),
         cmocka_unit_test(what_came_meanwhile_is_shown),
+        cmocka_unit_test(all_are_read_for_again),
+        cmocka_unit_test(sets_share_their_limit),
         cmocka_unit_test(what_is_kept_has_a_limit),
         cmocka_unit_test(who_is_full_is_read_for_later),
         cmocka_unit_test(the_end_comes_to_all),

@@ -81,6 +81,39 @@ void shelf_put_built(struct shelf *shelf)
         str_make(bytes, len));
 }
 
+void shelf_put_tail(struct shelf *shelf, enum index_kind kind, const struct index_tail *tail,
+                    str value)
+{
+    char key[KEY_BYTES_MAX];
+    put(shelf, STORE_INDEX, key_index(key, space, kind, index_tail_str(tail)), value);
+}
+
+static void take(struct shelf *shelf, enum store_table table, str key)
+{
+    struct store_batch batch = {0};
+    store_batch_delete(&batch, table, key);
+    assert_true(status_is_ok(store_commit(&shelf->store, &batch)));
+    store_batch_fini(&batch);
+}
+
+void shelf_delete_tail(struct shelf *shelf, enum index_kind kind, const struct index_tail *tail)
+{
+    char key[KEY_BYTES_MAX];
+    take(shelf, STORE_INDEX, key_index(key, space, kind, index_tail_str(tail)));
+}
+
+void shelf_delete_record(struct shelf *shelf, uuid run, uint32_t seq)
+{
+    char key[KEY_BYTES_MAX];
+    take(shelf, STORE_JOURNAL, key_journal(key, space, run, seq));
+}
+
+void shelf_delete_row(struct shelf *shelf, uuid run)
+{
+    char key[KEY_BYTES_MAX];
+    take(shelf, STORE_RUNS, key_run(key, space, run));
+}
+
 static void done(struct read *read, const struct failure *failure)
 {
     struct shelf *shelf = read->context;

@@ -27,6 +27,13 @@ void shelf_put_row(struct shelf *shelf, const struct run *state, const char *nam
 /* A row of the index, and the one that says that it is complete. */
 void shelf_put_index(struct shelf *shelf, enum run_by by, str value, uuid run);
 void shelf_put_built(struct shelf *shelf);
+/* A row of the index by its key, put or deleted. */
+void shelf_put_tail(struct shelf *shelf, enum index_kind kind, const struct index_tail *tail,
+                    str value);
+void shelf_delete_tail(struct shelf *shelf, enum index_kind kind, const struct index_tail *tail);
+/* What a run loses: the record that begins with that fact, or its row. */
+void shelf_delete_record(struct shelf *shelf, uuid run, uint32_t seq);
+void shelf_delete_row(struct shelf *shelf, uuid run);
 /* Posts the read and steps until it is done. The caller frees it. */
 void shelf_read(struct shelf *shelf, struct read *read);
 
