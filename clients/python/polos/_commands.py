@@ -33,6 +33,8 @@ SEARCHED_RUNS = 5000
 _WHOLE_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _PART_OF_ID = re.compile(rf"[0-9a-fA-F-]{{{SHORTEST_CHARACTERS},36}}")
 
+_LAST_FACTS = ("RUN_COMPLETED", "RUN_FAILED", "RUN_CANCELLED")
+
 Arguments = argparse.Namespace
 
 
@@ -163,14 +165,31 @@ async def history(client: PolosClient, arguments: Arguments) -> int:
 
 async def watch(client: PolosClient, arguments: Arguments) -> int:
     run = await _run_id(client, arguments.run)
-    words = Words(arguments.characters)
-    if not arguments.json:
-        print(words.header())
-    async for event in client.watch(run):
-        told = without_secrets(event.model_dump())
-        print(json.dumps(told) if arguments.json else words.line(event), flush=True)
+    if arguments.tree:
+        await _watch_tree(client, run, arguments)
+    else:
+        words = Words(arguments.characters)
+        if not arguments.json:
+            print(words.header())
+        async for event in client.watch(run):
+            told = without_secrets(event.model_dump())
+            print(json.dumps(told) if arguments.json else words.line(event), flush=True)
     status = (await client.get_execution(run))["status"]
     return DONE if status == "completed" else REFUSED
+
+
+async def _watch_tree(client: PolosClient, root: str, arguments: Arguments) -> None:
+    """Each line begins with the run it is of."""
+    words: dict[str, Words] = {}
+    if not arguments.json:
+        print(f"{'RUN':<8}  {Words(arguments.characters).header()}")
+    async for run, event in client.watch_tree(root):
+        of = words.setdefault(run, Words(arguments.characters))
+        told = {"execution_id": run, **without_secrets(event.model_dump())}
+        line = json.dumps(told) if arguments.json else f"{short(run)}  {of.line(event)}"
+        print(line, flush=True)
+        if event.type in _LAST_FACTS:
+            del words[run]
 
 
 async def suspended(client: PolosClient, arguments: Arguments) -> int:

@@ -111,6 +111,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add(
         commands.watch, "what happens in a run, from its start to its end; 1 if it fails",
         of_run, wide,
+    ).add_argument(
+        "--tree", action="store_true", help="in the runs below it, too, until all have ended"
     )  # fmt: skip
     _add_run(parser.add(commands.run, "starts a run, waits for it and prints its result"))
     parser.add(commands.suspended, "what waits for an answer", limited).add_argument(

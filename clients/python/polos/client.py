@@ -271,6 +271,19 @@ class PolosClient:
                 if told.WhichOneof("event") == "fact":
                     yield _history_event(told.fact)
 
+    async def watch_tree(self, execution_id: str) -> AsyncGenerator[tuple[str, HistoryEvent], None]:
+        """What happens in a root and in all runs below it, in the order in which it was committed,
+        with the id of its run; until nothing of the tree is left at work, across disconnects.
+
+        Raises ConflictError (RUN_NOT_ROOT) for a run below another one, NotFoundError when there is
+        none.
+        """
+        wire = self._connection().wire
+        async with aclosing(follow(wire, execution_id, deltas=False, tree=True)) as all:
+            async for told in all:
+                if told.WhichOneof("event") == "fact":
+                    yield told.run_id or execution_id, _history_event(told.fact)
+
     async def list_agents(self, limit: int = 100) -> list[dict[str, Any]]:
         """The agents that the server knows, by their ids, with their model and their tools."""
         request = agents_pb2.AgentServiceListRequest()

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
+import pytest
+
 from polos import Agent, BatchWorkflowInput, events, tool, workflow
+from polos.cli import _run, parsed
+from polos.errors import ConflictError
 
 CALL = [{"tool_calls": [{"name": "ask", "arguments": {}}]}, {"text": "thank you"}]
 
@@ -95,6 +100,34 @@ async def test_the_root_tells_of_the_whole_tree(client):
     assert told(late) == [each for each in EXPECTED if each != "suspend_approve of helper"]
     whole = [e async for e in events.stream_workflow(client, "top", handle.id, 0)]
     assert told(whole) == EXPECTED
+
+
+async def test_a_tree_is_watched_in_one_order(client, capsys):
+    handle = await define_tree().invoke(client)
+    facts: dict[str, list[Any]] = {}
+    async for run, event in client.watch_tree(handle.id):
+        facts.setdefault(run, []).append(event)
+        if event.type == "WAIT_SET" and "approve" in str(event.data):
+            await client.resume("top", handle.id, "approve", "yes")
+    runs = await client.list_executions("leaf") + await client.list_executions("helper")
+    assert facts.keys() == {handle.id, *(run["id"] for run in runs)} and len(facts) == 4
+    for run, of_it in facts.items():
+        assert of_it == list(await client.history(run))
+
+    async def shell(*words: str) -> list[str]:
+        words = ("watch", "--tree", *words, "--server", client.api_url)
+        assert await _run(parsed(list(words))) == 0
+        return capsys.readouterr().out.splitlines()
+
+    lines = await shell(handle.id)
+    assert lines[0].split()[:2] == ["RUN", "seq"]
+    assert len(lines) == 1 + sum(len(each) for each in facts.values())
+    assert lines[1].startswith(handle.id[-8:])
+    shown = [json.loads(each) for each in await shell(handle.id, "--json")]
+    assert {each["execution_id"] for each in shown} == facts.keys()
+    below = next(run for run in facts if run != handle.id)
+    with pytest.raises(ConflictError, match="RUN_NOT_ROOT"):
+        await shell(below)
 
 
 async def test_text_of_agents_below_is_told_as_it_is_written_where_asked_for(client):

@@ -22,9 +22,12 @@ CUTS_IN_A_ROW_MAX = 20  # of a server that is there and ends the stream; none fo
 
 
 async def follow(
-    wire: Wire, run_id: str, *, deltas: bool
+    wire: Wire, run_id: str, *, deltas: bool, tree: bool = False
 ) -> AsyncGenerator[runs_pb2.RunServiceWatchResponse, None]:
     """Every fact and delta of a run from its start, then its end; no gap, no repetition.
+
+    `tree`: those of all runs below it, too; its end is that of the last of them. Text that was
+    shown before the stream was cut may come again (Delta.offset).
 
     Waits for a server that is away for as long as the caller does. Raises NotFoundError and the
     like for what waiting does not cure.
@@ -32,7 +35,9 @@ async def follow(
     position = ""
 
     def request() -> runs_pb2.RunServiceWatchRequest:
-        return runs_pb2.RunServiceWatchRequest(run_id=run_id, position=position, deltas=deltas)
+        return runs_pb2.RunServiceWatchRequest(
+            run_id=run_id, position=position, deltas=deltas, tree=tree
+        )
 
     async with aclosing(_dialling(wire, RUN_WATCH, request)) as responses:
         async for response in responses:
