@@ -57,6 +57,7 @@ static Polos__V1__StartOptions *options_of(const struct event *event, struct are
     ret->queue = text_of(arena, from->queue);
     ret->concurrency_key = text_of(arena, from->concurrency_key);
     ret->priority = from->priority;
+    ret->input_type = text_of(arena, from->input_type);
     ret->provider_options_json = text_of(arena, started->provider_options);
     if (started->kind == RUN_KIND_WORKFLOW) {
         ret->retry = fresh(arena, &polos__v1__retry_policy__descriptor);
@@ -247,6 +248,7 @@ static void task_settled(const struct event *event, struct arena *arena, void *m
     } else {
         ret->result_case = POLOS__V1__TASK_SETTLED__RESULT_VALUE_JSON;
         ret->value_json = text_of(arena, outcome->value);
+        ret->value_type = text_of(arena, outcome->value_type);
     }
     ret->state_json = text_of(arena, event->task_settled.state);
 }
@@ -422,6 +424,7 @@ static void child_settled(const struct event *event, struct arena *arena, void *
         ret->run->error = failure_of(arena, outcome);
     } else {
         ret->run->result_json = text_of(arena, outcome->value);
+        ret->run->result_type = text_of(arena, outcome->value_type);
     }
     if (json_is_object(event->child_settled.account)) {
         put_account(arena, event->child_settled.account, ret->run);

@@ -75,6 +75,7 @@ static void put_task(struct arena *arena, const struct host_task *from,
                                          : POLOS__V1__TASK_KIND__TASK_KIND_WORKFLOW;
     task->name = text_of(arena, from->name);
     task->input_json = text_of(arena, from->input);
+    task->input_type = text_of(arena, from->input_type);
     task->timeout = times_length(arena, from->timeout_ms);
     task->run_id = text_of_uuid(arena, from->task.run);
     task->agent_id = text_of(arena, from->agent_id);

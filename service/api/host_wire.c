@@ -275,14 +275,14 @@ static bool take_outcome(struct check *check, const char *field,
     return true;
 }
 
-static bool take_value_type(struct check *check, const char *type, struct outcome *ret)
+static bool take_value_type(struct check *check, const char *field, const char *type,
+                            struct outcome *ret)
 {
     if (ret->failed) {
         return true;
     }
     ret->value_type = check_copy(check, type);
-    return check_bytes(check, "step_done.outcome.value_type", ret->value_type,
-                       HOST_VALUE_TYPE_BYTES_MAX);
+    return check_bytes(check, field, ret->value_type, CHECK_VALUE_TYPE_BYTES_MAX);
 }
 
 /* What user code can get wrong is its task's affair only: the message is refused, the stream goes
@@ -304,7 +304,8 @@ static bool check_step_done(struct check *check, const Polos__V1__StepDone *done
 {
     return check_some(check, "step_done.key", ret->key, CHECK_STEP_KEY_BYTES_MAX) &&
            take_outcome(check, "step_done.outcome", done->outcome, &ret->outcome) &&
-           take_value_type(check, done->outcome->value_type, &ret->outcome) &&
+           take_value_type(check, "step_done.outcome.value_type", done->outcome->value_type,
+                           &ret->outcome) &&
            (ret->outcome.failed ||
             check_json(check, "step_done.outcome.value_json", ret->outcome.value)) &&
            options_check_state(check, "step_done.state_json", ret->state);
@@ -386,6 +387,19 @@ static struct outcome mismatch(struct check *check, const Polos__V1__Mismatch *p
     };
 }
 
+/* A result that can't be kept fails its task. */
+static void take_result(struct check *check, const char *type, struct outcome *ret)
+{
+    assert(!ret->failed);
+    status valid = json_validate(ret->value, check->arena);
+    if (!status_is_ok(valid)) {
+        *ret = invalid_result(arena_printf(check->arena, "the result is %s", valid.why));
+    } else if (!take_value_type(check, "the result's value_type", type, ret)) {
+        *ret = invalid_result(check->error.message);
+        check->error = (struct failure){0};
+    }
+}
+
 static bool take_task_done(struct check *check, const Polos__V1__TaskDone *done,
                            struct host_message *ret)
 {
@@ -408,11 +422,7 @@ static bool take_task_done(struct check *check, const Polos__V1__TaskDone *done,
     }
     ret->is_retryable = ret->outcome.failed && done->retryable;
     if (!ret->outcome.failed) {
-        status valid = json_validate(ret->outcome.value, check->arena);
-        if (!status_is_ok(valid)) {
-            ret->outcome =
-                invalid_result(arena_printf(check->arena, "the result is %s", valid.why));
-        }
+        take_result(check, done->outcome->value_type, &ret->outcome);
     }
     if (!options_check_state(check, "the state", ret->state)) {
         ret->outcome = invalid_result(check->error.message);

@@ -72,6 +72,17 @@ static bool take_queue(struct check *check, const char *prefix, str queue,
     return queue.len == 0 || check_name(check, check_path(check, "%squeue", prefix), queue);
 }
 
+static bool take_input_type(struct check *check, const char *prefix, enum run_kind kind, str type,
+                            struct start_options *ret)
+{
+    const char *field = check_path(check, "%sinput_type", prefix);
+    if (kind == RUN_KIND_AGENT && type.len > 0) {
+        return check_fault(check, field, "leave it empty: what is said to an agent is text");
+    }
+    ret->input_type = arena_copy(check->arena, type);
+    return check_bytes(check, field, type, CHECK_VALUE_TYPE_BYTES_MAX);
+}
+
 bool options_take(struct check *check, const char *prefix, enum run_kind kind,
                   const Polos__V1__StartOptions *proto, struct start_options *ret)
 {
@@ -85,6 +96,7 @@ bool options_take(struct check *check, const char *prefix, enum run_kind kind,
            take_queue(check, prefix, str_of(proto->queue), ret) &&
            take_timeout(check, prefix, proto->run_timeout, ret) &&
            take_state(check, prefix, kind, str_of(proto->initial_state_json), ret) &&
+           take_input_type(check, prefix, kind, str_of(proto->input_type), ret) &&
            take_retries(check, prefix, kind, proto->retry, ret);
 }
 
@@ -116,6 +128,9 @@ void options_hash(const struct start_options *options, struct buf *ret)
         buf_put_counted(ret, options->concurrency_key);
         buf_put_u64_le(ret, (uint64_t)(int64_t)options->priority);
     }
+    if (options->input_type.len > 0) {
+        buf_put_counted(ret, options->input_type);
+    }
 }
 
 void options_show(const struct start_options *options, struct arena *arena, Polos__V1__Run *ret)
@@ -126,6 +141,7 @@ void options_show(const struct start_options *options, struct arena *arena, Polo
     ret->conversation_id = text_of(arena, options->conversation_id);
     ret->queue = text_of(arena, options->queue);
     ret->concurrency_key = text_of(arena, options->concurrency_key);
+    ret->input_type = text_of(arena, options->input_type);
 }
 
 Polos__V1__StartOptions *options_view(const struct start_options *options, str provider_options,
@@ -147,6 +163,7 @@ Polos__V1__StartOptions *options_view(const struct start_options *options, str p
     ret->queue = text_of(arena, options->queue);
     ret->concurrency_key = text_of(arena, options->concurrency_key);
     ret->priority = options->priority;
+    ret->input_type = text_of(arena, options->input_type);
     ret->provider_options_json = text_of(arena, provider_options);
     return ret;
 }

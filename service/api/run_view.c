@@ -39,6 +39,7 @@ struct fold {
     struct slot *slots; /* One per tool call of it. */
     str answer; /* The text of the last reply. */
     str value; /* Of the body. */
+    str value_type;
     str input;
     size_t room; /* Bytes the answer may still take. */
 };
@@ -219,6 +220,7 @@ static void fold_settled(struct fold *fold, const struct event *event)
 {
     if (fold->facts->state.kind != RUN_KIND_AGENT) {
         fold->value = event->task_settled.outcome.value;
+        fold->value_type = event->task_settled.outcome.value_type;
         return;
     }
     for (size_t i = 0; fold->turn != NULL && i < fold->turn->n_tool_calls; i++) {
@@ -366,6 +368,9 @@ static void take_large(struct fold *fold)
 {
     Polos__V1__Run *run = fold->run;
     size_t shown_count = run->n_turns;
+    if (run->status == POLOS__V1__RUN_STATUS__RUN_STATUS_COMPLETED) {
+        run->result_type = text_of(fold->arena, fold->value_type);
+    }
     run->n_turns = 0;
     size_t bytes = protobuf_c_message_get_packed_size(&run->base);
     run->n_turns = shown_count;

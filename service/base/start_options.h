@@ -15,6 +15,7 @@ struct start_options {
     str user_id;
     str conversation_id;
     str state; /* JSON text; empty: none. */
+    str input_type; /* What hosts need beside the input's JSON; empty: nothing. */
     str queue; /* Where it waits for its admission; empty: as its definition says, or nowhere. */
     str concurrency_key;
     int32_t priority; /* Within the key; higher ones first. */

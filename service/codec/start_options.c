@@ -9,6 +9,7 @@ void start_options_pack(const struct start_options *options, Polos__Journal__V1_
     ret->conversation_id = body_bytes(options->conversation_id);
     ret->idempotency_key = body_bytes(options->idempotency_key);
     ret->state = body_bytes(options->state);
+    ret->input_type = body_bytes(options->input_type);
     ret->queue = body_bytes(options->queue);
     ret->concurrency_key = body_bytes(options->concurrency_key);
     ret->priority = options->priority;
@@ -23,6 +24,7 @@ void start_options_unpack(const Polos__Journal__V1__RunStarted *body, struct sta
         .conversation_id = body_str(body->conversation_id),
         .idempotency_key = body_str(body->idempotency_key),
         .state = body_str(body->state),
+        .input_type = body_str(body->input_type),
         .queue = body_str(body->queue),
         .concurrency_key = body_str(body->concurrency_key),
         .priority = body->priority,

@@ -200,6 +200,7 @@ struct host_task {
     enum task_kind kind;
     str name;
     str input;
+    str input_type; /* What hosts need beside it; empty: nothing. */
     const struct settled_step *steps;
     size_t step_count;
     uint64_t timeout_ms; /* 0: none. */

@@ -62,6 +62,10 @@ class Parameters:
         self.input_name = positional[1].name if self.takes_input else ""
         self.input_optional = self.takes_input and positional[1] not in required
         annotations = annotations_of(func)
+        said = getattr(func, "__annotations__", {}).get("return")
+        if isinstance(said, str) and "return" in annotations:
+            # Evaluated while the scope is there: results are made again by it.
+            func.__annotations__["return"] = annotations["return"]
         self.input_type: Any = annotations.get(self.input_name)
         self.model: type[BaseModel] | None = None
         if isinstance(self.input_type, type) and issubclass(self.input_type, BaseModel):

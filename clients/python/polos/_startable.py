@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from ._codec.values import Given
 from .v1 import definitions_pb2
 
 
@@ -16,9 +17,9 @@ Out = TypeVar("Out", covariant=True)
 class Target(Protocol[In, Out]):
     """A workflow, tool or agent, by what it takes and gives."""
 
-    def _payload_json(self, payload: In | dict[str, Any] | None) -> str: ...
+    def _given(self, payload: In | dict[str, Any] | None) -> Given: ...
 
-    async def _execute(self, ctx: Any, input_json: str) -> Out: ...
+    async def _execute(self, ctx: Any, given: Given) -> Out: ...
 
 
 class Startable(Protocol):
@@ -27,6 +28,8 @@ class Startable(Protocol):
     id: str
     kind: str
     func: Any
+
+    def _given(self, payload: Any) -> Given: ...
 
 
 class AnsweringAgent(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from ._codec.values import Given
 from ._execution.starts import AgentRunConfig, StartOptions
 from ._seen import SeenSuspensions
 from ._startable import AnsweringAgent, Startable, StartableAgent
@@ -28,10 +29,10 @@ class Starter(RunReader, Protocol):
     def _connection(self) -> HasWire: ...
 
     async def _start_task(
-        self, task: Startable, payload_json: str, options: StartOptions
+        self, task: Startable, payload: Given, options: StartOptions
     ) -> ExecutionHandle: ...
 
-    async def _run_task(self, task: Startable, payload_json: str, options: StartOptions) -> Any: ...
+    async def _run_task(self, task: Startable, payload: Given, options: StartOptions) -> Any: ...
 
     async def _start_agent(self, config: AgentRunConfig) -> ExecutionHandle: ...
 

@@ -19,7 +19,7 @@ from typing_extensions import Self
 from . import _registry
 from ._codec.text import dumps_argument
 from ._codec.times import timestamp
-from ._codec.values import restored
+from ._codec.values import Given, given, result_of
 from ._connection import Connection
 from ._execution.children import batch_input
 from ._execution.starts import AgentRunConfig, StartOptions, agent_input, options_json
@@ -174,7 +174,8 @@ class PolosClient:
         found = await self._run_dict(run)
         task = None if run.kind == common_pb2.RUN_KIND_AGENT else _registry.find(run.name)
         if run.status == common_pb2.RUN_STATUS_COMPLETED:
-            found["result"] = restored(getattr(task, "func", None), found["result"])
+            func = getattr(task, "func", None)
+            found["result"] = result_of(run.result_json, run.result_type, func)
         return found
 
     async def _run_dict(self, run: common_pb2.Run) -> dict[str, Any]:
@@ -370,7 +371,7 @@ class PolosClient:
             return await self._start_agent(config)
         if queue_concurrency_limit is not None:
             await self._limit_queue(queue_name, queue_concurrency_limit)
-        text = dumps_argument(payload, "the payload", "payload")
+        told = _given(workflow_id, payload)
         options = StartOptions(
             session_id=session_id,
             user_id=user_id,
@@ -382,7 +383,7 @@ class PolosClient:
             priority=priority,
             idempotency_key=idempotency_key,
         )
-        return await self._start(workflow_id, text, WORKFLOW, _started_once(options), None)
+        return await self._start(workflow_id, told, WORKFLOW, _started_once(options), None)
 
     async def _limit_queue(self, name: str | None, limit: int) -> None:
         if name is None or limit < 1:
@@ -525,8 +526,8 @@ class PolosClient:
         """Starts a run of what may be unknown to this process. Raises NotFoundError for an agent
         that the server does not know; workflows and tools wait for a host that offers them."""
         if kind != "agent":
-            text = dumps_argument(payload, "the payload", "payload")
-            return await self._start(name, text, kind_of(kind), _started_once(options), None)
+            told = _given(name, payload)
+            return await self._start(name, told, kind_of(kind), _started_once(options), None)
         request = _agent_request(name, payload, options, {})
         started = await self._connection().wire.call(AGENT_START, request)
         return _root_handle(started.run_id, name, request.options)
@@ -540,7 +541,7 @@ class PolosClient:
         return agent_result(agent, run, timeout)
 
     async def _start_task(
-        self, task: Startable, payload_json: str, options: StartOptions
+        self, task: Startable, payload: Given, options: StartOptions
     ) -> ExecutionHandle:
         refuse_inside_task(f"{task.kind}.run and {task.kind}.invoke")
         is_tool = task.kind == "tool"
@@ -548,12 +549,12 @@ class PolosClient:
         message = _started_once(options)
         give_up_at = _give_up_at(options.timeout)
         await self._connection().ready_for(task, give_up_at)
-        return await self._start(task.id, payload_json, kind, message, give_up_at)
+        return await self._start(task.id, payload, kind, message, give_up_at)
 
     async def _start(
         self,
         name: str,
-        payload_json: str,
+        payload: Given,
         kind: common_pb2.RunKind,
         options: start_pb2.StartOptions,
         give_up_at: float | None,
@@ -561,23 +562,24 @@ class PolosClient:
         connection = self._connection()
         await connection.ready_for_queue(options.queue, give_up_at)
         wire = connection.wire
+        options.input_type = payload.type
         if kind == common_pb2.RUN_KIND_TOOL:
             tool = tools_pb2.ToolServiceStartRequest(
-                tool_id=name, input_json=payload_json, options=options
+                tool_id=name, input_json=payload.json, options=options
             )
             run_id = (await wire.call(TOOL_START, tool, give_up_at=give_up_at)).run_id
         else:
             workflow = workflows_pb2.WorkflowServiceStartRequest(
-                workflow_id=name, input_json=payload_json, options=options
+                workflow_id=name, input_json=payload.json, options=options
             )
             run_id = (await wire.call(WORKFLOW_START, workflow, give_up_at=give_up_at)).run_id
         return _root_handle(run_id, name, options)
 
-    async def _run_task(self, task: Startable, payload_json: str, options: StartOptions) -> Any:
-        handle = await self._start_task(task, payload_json, options)
+    async def _run_task(self, task: Startable, payload: Given, options: StartOptions) -> Any:
+        handle = await self._start_task(task, payload, options)
         run = await self._wait(handle.id, options.timeout)
         raise_unless_completed(run, options.timeout)
-        return restored(task.func, parsed(run.result_json))
+        return result_of(run.result_json, run.result_type, task.func)
 
     async def _result_of(self, run_id: str, timeout: float | None) -> Any:
         run = await self._wait(run_id, timeout, own_clock=True)
@@ -590,7 +592,8 @@ class PolosClient:
             agent = _registry.agents.get(run.name)
             return agent_result(agent, run, None).result
         task = _registry.find(run.name)
-        return restored(getattr(task, "func", None), parsed(run.result_json))
+        func = getattr(task, "func", None)
+        return result_of(run.result_json, run.result_type, func)
 
     async def _get_run(self, run_id: str) -> common_pb2.Run:
         request = runs_pb2.RunServiceGetRequest(run_id=run_id)
@@ -648,6 +651,15 @@ def _agent_request(
     )
     request.options.provider_options_json = options_json(provider_options)
     return request
+
+
+def _given(name: str, payload: Any) -> Given:
+    """For what may be defined here."""
+    task = _registry.find(name)
+    if task is not None and task.kind != "agent":
+        found: Given = task._given(payload)
+        return found
+    return given(payload, "the payload", "payload", known=False)
 
 
 def _started_once(options: StartOptions) -> start_pb2.StartOptions:

@@ -38,7 +38,7 @@ class ExecutionHandle(BaseModel):
         return await client._execution_as_defined(self.id)
 
     async def result(self, client: RunReader, timeout: float | None = None) -> Any:
-        """Waits for the run's end and returns its result as JSON gives it back.
+        """Waits for the run's end and returns its result, of the class it was given back with.
 
         `timeout`: seconds to wait here; the run goes on. Raises as Workflow.run().
         """

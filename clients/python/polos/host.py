@@ -33,7 +33,8 @@ from ._codec.outcomes import (
     value_outcome,
     whole_text_of,
 )
-from ._codec.text import NotJsonError, dumps, dumps_shown
+from ._codec.text import NotJsonError, dumps_shown
+from ._codec.values import Given, kept
 from ._execution.execution import Execution
 from ._execution.parking import wait_threshold
 from ._execution.work import warn_of
@@ -594,8 +595,10 @@ class Host:
             if found is None:
                 raise UnknownTaskError(f"this host does not have {what}")
             value = await self._value(found, task, running)
-            text = dumps_shown(value) if task.call_id else dumps(value)  # a model asked for it
-            return _End(value_outcome(text, what))
+            if task.call_id:  # a model asked for it
+                return _End(value_outcome(dumps_shown(value), what))
+            text, value_type, _ = kept(value, found.func)
+            return _End(value_outcome(text, what, value_type))
         except (Exception, SystemExit) as error:
             return _failed(error, task, what, execution)
         except asyncio.CancelledError as error:
@@ -612,6 +615,7 @@ class Host:
     async def _value(self, found: Workflow, task: host_pb2.Task, running: _Running) -> Any:
         """What a task's code gives."""
         execution = running.execution
+        given = Given(task.input_json, task.input_type)
         ctx = WorkflowContext(
             task,
             execution,
@@ -623,11 +627,11 @@ class Host:
         with trace.span(name, about, root_id=ctx.root_execution_id) as span:
             ctx.otel_traceparent, ctx.otel_span_id = span.traceparent, span.span_id
             try:
-                value = await found._execute(ctx, task.input_json)
+                value = await found._execute(ctx, given)
             finally:
                 if execution.cancel_shown and not running.stopped:
                     _uncancel()
-                    await found._cancelled(ctx, task.input_json)
+                    await found._cancelled(ctx, given)
         if not execution.cancel_shown:
             execution.check_complete()
         return value

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 from ._codec.text import dumps_argument
+from ._codec.values import Given, given
 from ._startable import Startable
 from ._starter import Starter
 from ._wire.methods import (
@@ -65,7 +66,8 @@ async def create(
         kind=_kind_of(workflow), name=_id_of(workflow), spec=spec
     )
     if payload is not None:
-        request.input_json = dumps_argument(payload, "the payload of a schedule", "payload")
+        told = _given(workflow, payload)
+        request.input_json, request.options.input_type = told.json, told.type
     connection = client._connection()
     if isinstance(workflow, Agent):
         await connection.ready_for_agent(workflow)
@@ -75,6 +77,14 @@ async def create(
         error.field = "workflow_id" if error.field == "name" else error.field.removeprefix("spec.")
         raise
     return answer.schedule.id
+
+
+def _given(workflow: Scheduled, payload: Any) -> Given:
+    if isinstance(workflow, Agent):
+        return Given(dumps_argument(payload, "the payload of a schedule", "payload"))
+    if isinstance(workflow, str):
+        return given(payload, "the payload of a schedule", "payload", known=False)
+    return workflow._given(payload)
 
 
 async def list_schedules(

@@ -20,7 +20,7 @@ from ._codec.names import UnknownClassError
 from ._codec.outcomes import value_outcome
 from ._codec.schema import answer_schema_of
 from ._codec.text import dumps_argument, sentences
-from ._codec.values import kept, loads_step, restored
+from ._codec.values import kept, loads_step
 from ._execution.children import (
     Child,
     RunIdentity,
@@ -539,8 +539,7 @@ class Step:
         try:
             return loads_step(outcome.value_json or "null", outcome.value_type, func)
         except UnknownClassError as error:
-            sentence = f"what is kept of step {key!r} cannot be made again: {error}"
-            raise self._execution.stand_still(sentence) from error
+            raise self._stands_still(key, error) from error
 
     async def _tried(self, tries: Tries, attempt: Callable[[], Awaitable[Any]]) -> Any:
         """Tries until it works, or as often as may be; no wait after the last failure. A failed try
@@ -633,7 +632,9 @@ class Step:
                 f"step {key!r} failed: {child.name}: {message}", error_type=reason
             )
         try:
-            return restored(getattr(child.target, "func", None), value_of(child, told))
+            return value_of(child, told)
+        except UnknownClassError as problem:
+            raise self._stands_still(key, problem) from problem
         except OutputError as problem:
             raise StepExecutionError(
                 f"step {key!r} failed: {child.name}: {problem.message}", error_type=problem.reason
@@ -646,7 +647,14 @@ class Step:
             await self._recorded(key, list)
             return []
         found = await self._children_of(key, children, True, outlive_parent)
-        return [batch_result(c, told) for c, told in zip(children, found)]
+        try:
+            return [batch_result(c, told) for c, told in zip(children, found)]
+        except UnknownClassError as problem:
+            raise self._stands_still(key, problem) from problem
+
+    def _stands_still(self, key: str, error: UnknownClassError) -> BaseException:
+        sentence = f"what is kept of step {key!r} cannot be made again: {error}"
+        return self._execution.stand_still(sentence)
 
 
 def _answer_of(schema: type[BaseModel], answer: Any, key: str) -> BaseModel:

@@ -8,19 +8,22 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, Protocol, overload
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from typing_extensions import TypeVar
 
 from . import _registry, sync
 from ._checks import check_client, checked_id, refuse, spelling_checked
 from ._codec import times
-from ._codec.text import dumps_argument, sentences
+from ._codec.names import UnknownClassError
+from ._codec.text import sentences
+from ._codec.values import Given, given, taken
 from ._execution import pool
 from ._execution.starts import StartOptions
 from ._fields import with_fields
 from ._signatures import Parameters
 from ._starter import Starter
 from .context import WorkflowContext
+from .errors import NonDeterminismError
 from .event import event_fields
 from .handle import ExecutionHandle
 from .queue import Queue, default_name, name_of
@@ -153,7 +156,7 @@ class Workflow(Generic[In, Out]):
         check_client(client, f"{self.kind}.run")
         found: Out = await client._run_task(
             self,
-            self._payload_json(payload),
+            self._given(payload),
             StartOptions(
                 session_id=session_id,
                 user_id=user_id,
@@ -194,7 +197,7 @@ class Workflow(Generic[In, Out]):
         check_client(client, f"{self.kind}.invoke")
         return await client._start_task(
             self,
-            self._payload_json(payload),
+            self._given(payload),
             StartOptions(
                 session_id=session_id,
                 user_id=user_id,
@@ -208,36 +211,46 @@ class Workflow(Generic[In, Out]):
             ),
         )
 
-    def _payload_json(self, payload: In | dict[str, Any] | None) -> str:
-        return dumps_argument(payload, f"the payload of {self.kind} {self.id!r}", "payload")
+    def _given(self, payload: In | dict[str, Any] | None) -> Given:
+        what = f"the payload of {self.kind} {self.id!r}"
+        return given(payload, what, "payload", self.parameters_of.adapter)
 
     # ---- as a host ----
 
-    async def _execute(self, ctx: WorkflowContext, input_json: str) -> Out:
+    async def _execute(self, ctx: WorkflowContext, given: Given) -> Out:
         """Runs the function on a task's input; what it raises is the task's error."""
-        given: Out = await _called(self.func, ctx, *self._arguments(input_json))
-        return given
+        found: Out = await _called(self.func, ctx, *self._arguments(given))
+        return found
 
-    async def _cancelled(self, ctx: WorkflowContext, input_json: str) -> None:
+    async def _cancelled(self, ctx: WorkflowContext, given: Given) -> None:
         """Runs on_cancel, after the function ended because of a cancellation."""
         if self.on_cancel is None:
             return
-        arguments = self._arguments(input_json) if self._on_cancel_takes_input else []
+        arguments = self._arguments(given) if self._on_cancel_takes_input else []
         await _called(self.on_cancel, ctx, *arguments)
 
-    def _arguments(self, input_json: str) -> list[Any]:
+    def _arguments(self, given: Given) -> list[Any]:
         wants = self.parameters_of
         if not wants.takes_input:
             return []
-        value = self._parsed(input_json)
+        value = self._parsed(given.json)
         if wants.adapter is None:
+            value = self._made(given.json, given.type, None) if given.type else value
             return [with_fields(value if self.trigger is None else event_fields(value))]
-        text = "{}" if value is None and wants.model is not None else input_json or "null"
+        text = "{}" if value is None and wants.model is not None else given.json or "null"
         try:
-            return [wants.adapter.validate_json(text, by_alias=True, by_name=True)]
+            return [self._made(text, given.type, wants.adapter)]
         except ValidationError as error:
             raise InputError(
                 f"the arguments of {self.kind} {self.id!r} do not fit: {sentences(error)}"
+            ) from error
+
+    def _made(self, text: str, value_type: str, adapter: TypeAdapter[Any] | None) -> Any:
+        try:
+            return taken(text, value_type, adapter)
+        except UnknownClassError as error:
+            raise NonDeterminismError(
+                f"the payload of {self.kind} {self.id!r} cannot be made again: {error}"
             ) from error
 
     def _parsed(self, input_json: str) -> Any:

@@ -455,7 +455,7 @@ async def test_an_agents_answer_goes_through_a_workflow(client):
 
     response = await support.run(client, Question(question="well?"), timeout=20)
     assert isinstance(response.result, str) and response.usage.total_tokens >= 0
-    assert isinstance(logged[0], AgentResult) and response["total_steps"] == 1
+    assert isinstance(logged[0], AgentResult) and response.total_steps == 1
 
 
 class Question(BaseModel):

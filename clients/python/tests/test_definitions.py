@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 import polos
 import polos.step
+from polos._codec.values import Given
 from polos import (
     Agent,
     MaxStepsConfig,
@@ -176,11 +177,11 @@ def test_a_workflow_takes_typed_and_untyped_payloads():
         return payload.city
 
     assert isinstance(untyped, Workflow) and untyped.id == "untyped"
-    assert untyped._arguments('{"a":1}') == [{"a": 1}]
-    assert other._arguments('{"city":"x"}') == [City(city="x")]
+    assert untyped._arguments(Given('{"a":1}')) == [{"a": 1}]
+    assert other._arguments(Given('{"city":"x"}')) == [City(city="x")]
     assert polos.get_all_workflows() == {"untyped": untyped, "typed": other}
     with pytest.raises(ValueError, match="workflow 'typed' do not fit: city: Field required"):
-        other._arguments("{}")
+        other._arguments(Given("{}"))
     with pytest.raises(UnsupportedFeatureError, match="on_start"):
         workflow(on_start="x")
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import polosd
 import pytest
@@ -216,3 +217,19 @@ async def test_a_host_with_an_impossible_schedule_is_told(server):
     async with PolosClient(api_url=server.url) as client:
         with pytest.raises(InvalidArgumentError, match="never comes due"):
             await asyncio.wait_for(never.run(client, timeout=SECONDS), SECONDS)
+
+
+async def test_the_payload_of_a_schedule_comes_out_as_it_went_in(client):
+    seen: list[Any] = []
+
+    @workflow
+    async def nightly(ctx, payload):
+        seen.append(payload)
+
+    told = {"since": datetime(2026, 1, 2), "cities": {"Rome"}}
+    await schedules.create(client, nightly, "@yearly", payload=told)
+    await nightly.run(client, None)  # this process is a host from here on
+    run = await schedules.trigger(client, nightly)
+    while (await client.get_execution(run))["status"] != "completed":
+        await asyncio.sleep(0.02)
+    assert seen == [None, told]

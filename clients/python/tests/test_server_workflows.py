@@ -303,7 +303,7 @@ async def test_an_answer_that_does_not_fit_leaves_the_question_open(client, thre
         code: str = Field(default="A1", pattern=r"^\p{Lu}\d$")
 
     @workflow
-    async def asks(ctx):
+    async def asks(ctx) -> Amount:
         return await ctx.step.suspend("ask", {"q": 1}, schema=Amount)
 
     handle = await asks.invoke(client)
@@ -321,7 +321,7 @@ async def test_an_answer_that_does_not_fit_leaves_the_question_open(client, thre
     assert found.answer_schema["properties"]["amount"]["minimum"] == 1
     assert "pattern" not in found.answer_schema["properties"]["code"]  # The model alone knows it.
     await client.resume("asks", handle.id, "ask", {"amount": 3})
-    assert (await result(client, handle))["amount"] == 3
+    assert (await result(client, handle)).amount == 3
 
 
 async def test_a_late_second_answer_answers_no_other_question(client, threshold):

@@ -265,7 +265,7 @@ def test_an_annotation_that_tells_it_leaves_the_json_plain():
 
 def test_a_class_without_a_name_needs_an_annotation():
     Local = local_class()
-    with pytest.raises(NotJsonError, match="name it in the function's return annotation"):
+    with pytest.raises(NotJsonError, match="at the top of a module, or annotate the function"):
         kept(Local(x=1))
 
     def make():

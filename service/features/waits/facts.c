@@ -69,6 +69,9 @@ static void put_child(struct json_writer *writer, const struct event *event)
         json_end_object(writer);
     } else {
         json_put_raw(writer, "result", outcome->value);
+        if (outcome->value_type.len > 0) {
+            json_put_string(writer, "result_type", outcome->value_type);
+        }
     }
     put_account(writer, event->child_settled.account);
     json_end_object(writer);

@@ -335,6 +335,7 @@ static void starts_say_what_they_were_started_with(void **state)
                                                .deadline_ms = TIME_MS + 1500,
                                                .retries_max = 2};
     event.run_started.spec.options.state = STR("{\"a\":  1.0}");
+    event.run_started.spec.options.input_type = STR("py:shop:Order");
     const Polos__V1__RunStarted *got = shown(&event, &arena)->run_started;
     assert_int_equal(got->kind, POLOS__V1__RUN_KIND__RUN_KIND_AGENT);
     assert_string_equal(got->input_json, "\"h i\" "); /* Byte for byte. */
@@ -344,6 +345,7 @@ static void starts_say_what_they_were_started_with(void **state)
     assert_int_equal(got->options->run_timeout->seconds, 1);
     assert_int_equal(got->options->run_timeout->nanos, 500000000);
     assert_string_equal(got->options->initial_state_json, "{\"a\":  1.0}");
+    assert_string_equal(got->options->input_type, "py:shop:Order");
     assert_string_equal(got->options->provider_options_json, "{\"x\":1}");
     assert_null(got->options->retry); /* Only workflows are tried again. */
     event.run_started.spec.kind = RUN_KIND_WORKFLOW;

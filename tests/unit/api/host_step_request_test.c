@@ -365,6 +365,9 @@ static void bad_options(void **state)
     family.retry.max_retries = OPTIONS_RETRIES_MAX + 1;
     fault(&family.order, "step_request.start_runs.runs[1].options.retry.max_retries",
           "101 is not in 0 to 100");
+    family.options.input_type = (char *)text_of_len(CHECK_VALUE_TYPE_BYTES_MAX + 1);
+    fault(&family.order, "step_request.start_runs.runs[1].options.input_type",
+          "it has 4097 bytes, the limit is 4096");
     family.options.initial_state_json = text_of_len(OPTIONS_STATE_BYTES_MAX + 1);
     fault(&family.order, "step_request.start_runs.runs[1].options.initial_state_json",
           "it has 1048577 bytes, the limit is 1048576");
@@ -380,6 +383,11 @@ static void bad_options(void **state)
     family.options.initial_state_json = (char *)"{}";
     fault(&family.order, "step_request.start_runs.runs[0].options.initial_state_json",
           "leave it empty: agents have no state");
+    family.options.initial_state_json = (char *)"";
+    family.options.input_type = (char *)"py:shop:Order";
+    fault(&family.order, "step_request.start_runs.runs[0].options.input_type",
+          "leave it empty: what is said to an agent is text");
+    family.options.input_type = (char *)"";
     family.specs[0].options = NULL;
     family.specs[2].options = &family.options;
     family.options.retry = &family.retry;

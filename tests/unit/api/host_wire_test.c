@@ -220,7 +220,7 @@ static void parks(void **state)
 static void keeps_what_stands_beside_a_value(void **state)
 {
     (void)state;
-    char type[HOST_VALUE_TYPE_BYTES_MAX + 2];
+    char type[CHECK_VALUE_TYPE_BYTES_MAX + 2];
     Polos__V1__TaskOutcome outcome = POLOS__V1__TASK_OUTCOME__INIT;
     outcome.result_case = POLOS__V1__TASK_OUTCOME__RESULT_VALUE_JSON;
     outcome.value_json = (char *)"1";
@@ -243,6 +243,36 @@ static void keeps_what_stands_beside_a_value(void **state)
     outcome.value_type = type;
     take(&taken, &message);
     assert_true(taken.is_fine && taken.message.fault.len > 0);
+    arena_fini(&taken.arena);
+}
+
+/* A result that can't be kept fails its task; the stream goes on. */
+static void keeps_what_stands_beside_a_result(void **state)
+{
+    (void)state;
+    char type[CHECK_VALUE_TYPE_BYTES_MAX + 2];
+    Polos__V1__TaskOutcome outcome = POLOS__V1__TASK_OUTCOME__INIT;
+    outcome.result_case = POLOS__V1__TASK_OUTCOME__RESULT_VALUE_JSON;
+    outcome.value_json = (char *)"1";
+    outcome.value_type = (char *)"py:shop:Ticket";
+    Polos__V1__TaskDone done = POLOS__V1__TASK_DONE__INIT;
+    done.task_id = (char *)task_id;
+    done.result_case = POLOS__V1__TASK_DONE__RESULT_OUTCOME;
+    done.outcome = &outcome;
+    Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
+    message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_TASK_DONE;
+    message.task_done = &done;
+    struct taken taken;
+    take(&taken, &message);
+    assert_true(taken.is_fine && !taken.message.outcome.failed);
+    assert_true(str_is(taken.message.outcome.value_type, "py:shop:Ticket"));
+    arena_fini(&taken.arena);
+    memset(type, 't', sizeof(type) - 1);
+    type[sizeof(type) - 1] = '\0';
+    outcome.value_type = type;
+    take(&taken, &message);
+    assert_true(taken.is_fine && taken.message.outcome.failed);
+    assert_true(str_is(taken.message.outcome.error_type, "INVALID_RESULT"));
     arena_fini(&taken.arena);
 }
 
@@ -777,6 +807,7 @@ int main(void)
         cmocka_unit_test(says_what_code_saw_and_gave_up),
         cmocka_unit_test(keeps_what_stands_beside_a_value),
         cmocka_unit_test(says_that_a_try_failed),
+        cmocka_unit_test(keeps_what_stands_beside_a_result),
         cmocka_unit_test(releases),
         cmocka_unit_test(deltas),
         cmocka_unit_test(envelopes),

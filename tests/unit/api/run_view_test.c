@@ -67,6 +67,7 @@ static void tell_started(struct story *story, str input)
                                  .options.conversation_id = STR("c"),
                                  .options.queue = STR("q"),
                                  .options.concurrency_key = STR("k"),
+                                 .options.input_type = STR("py:shop:Order"),
                                  .root = story->facts.state.id,
                                  .turns_max = 20}},
     };
@@ -190,6 +191,7 @@ static void an_agent_with_tools(void **state)
     assert_string_equal(run->conversation_id, "c");
     assert_string_equal(run->queue, "q");
     assert_string_equal(run->concurrency_key, "k");
+    assert_string_equal(run->input_type, "py:shop:Order");
     assert_int_equal(run->run_timeout->seconds, 60);
     assert_int_equal(run->status, POLOS__V1__RUN_STATUS__RUN_STATUS_COMPLETED);
     assert_string_equal(run->result_json, "\"21 \\\"degrees\\\"\"");
@@ -276,7 +278,8 @@ static void large_values_are_left_out(void **state)
     memset(text, '1', LARGE);
     tell_started(&story, str_make(text, LARGE / 2));
     struct event last[] = {
-        settled(1, (struct outcome){.value = str_make(text, LARGE)}),
+        settled(1, (struct outcome){.value = str_make(text, LARGE),
+                                    .value_type = STR("py:shop:Receipt")}),
         {.kind = EVENT_RUN_COMPLETED, .run_completed = {.stop_reason = STR("end")}},
     };
     tell(&story, last, COUNT_OF(last));
@@ -284,6 +287,7 @@ static void large_values_are_left_out(void **state)
     story.facts.state_json = str_make(text, LARGE / 2);
     Polos__V1__Run *run = view(&story);
     assert_int_equal(strlen(run->result_json), LARGE);
+    assert_string_equal(run->result_type, "py:shop:Receipt");
     assert_int_equal(strlen(run->input_json), LARGE / 2);
     assert_string_equal(run->state_json, "");
     assert_int_equal(run->n_omitted_fields, 1);

@@ -256,7 +256,7 @@ class _Walk:
         self.tags[self._pointer()] = tag_of(kind)
 
     def _pointer(self) -> str:
-        return "".join(f"/{_escaped(str(part))}" for part in self._path)
+        return "".join(f"/{escaped(str(part))}" for part in self._path)
 
     def _refused(self, value: Any, why: str, *, up: int = 0) -> NotJsonError:
         """With the place: "items[3].file: "; `up`: without so many of its last parts."""
@@ -309,7 +309,7 @@ def _ordered(value: Iterable[Any]) -> list[Any]:
         return sorted(found, key=repr)
 
 
-def _escaped(part: str) -> str:
+def escaped(part: str) -> str:
     return part.replace("~", "~0").replace("/", "~1")
 
 

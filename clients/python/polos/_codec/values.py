@@ -19,20 +19,80 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, SecretBytes, SecretStr, TypeAdapter, ValidationError
 
 from .._fields import with_fields
-from ..errors import OutputError
+from ..errors import InvalidArgumentError, OutputError
 from .names import UnknownClassError, class_at, class_path
-from .plain import NamelessClassError, NotJsonError, Tags, plain_of
+from .plain import NamelessClassError, NotJsonError, Tags, escaped, plain_of, wire_name
 from .text import dumps_plain, sentences
 
 MODEL_KEY = "$model"
 VALUE_KEY = "$value"
 TAGS_BYTES_MAX = 4096
+
+
+class Given(NamedTuple):
+    """A value that is given to code: its JSON text, and what is named beside it."""
+
+    json: str
+    type: str = ""
+
+
+def given(
+    value: Any,
+    what: str,
+    field: str,
+    adapter: TypeAdapter[Any] | None = None,
+    *,
+    known: bool = True,
+) -> Given:
+    """What goes to code that takes it as `adapter` makes it of JSON; None: as JSON gives it.
+
+    `known`: False: the code is of another process, which need not have the classes of this one:
+    only what all have is named.
+
+    Raises InvalidArgumentError, which begins with `what`.
+    """
+    try:
+        plain, tags = plain_of(value)
+        text = dumps_plain(plain, value)
+        if not tags or (adapter is not None and not _loses(value, text, adapter)):
+            return Given(text)
+        return Given(text, _kept_with_tags(value, plain, text, tags)[1] if known else _common(tags))
+    except NotJsonError as error:
+        raise InvalidArgumentError(f"{what} has no JSON form: {error}", field=field) from error
+
+
+def taken(text: str, value_type: str, adapter: TypeAdapter[Any] | None) -> Any:
+    """The value of given(), for code that takes it as `adapter` makes it.
+
+    Raises ValidationError for what does not fit it, UnknownClassError for a class that is not here.
+    """
+    if adapter is None:
+        return _loads_named(text, value_type) if value_type else json.loads(text)
+    if value_type:
+        found = _loads_named(text, value_type)
+        with contextlib.suppress(ValidationError):
+            if _same(found, adapter.validate_python(found, by_alias=True, by_name=True)):
+                return found
+    return adapter.validate_json(text, by_alias=True, by_name=True)
+
+
+def result_of(text: str, value_type: str, func: Any) -> Any:
+    """A run's result: as what is named beside it says, else as restored(). Raises OutputError."""
+    try:
+        return _result(text, value_type, func)
+    except UnknownClassError as error:
+        raise OutputError(f"the result cannot be made again: {error}", text=text) from error
+
+
+def child_result_of(value: Any, value_type: str, func: Any) -> Any:
+    """As result_of(), of JSON that was read. Raises UnknownClassError, too."""
+    return _result(json.dumps(value), value_type, func) if value_type else restored(func, value)
 
 
 def kept(value: Any, func: Any = None) -> tuple[str, str, Any]:
@@ -158,23 +218,60 @@ def _kept_with_tags(value: Any, plain: Any, text: str, tags: Tags) -> tuple[str,
             found = _made_whole(whole, text)
             if len(tags) == 1 or _same(value, found):
                 return text, whole, found
+            tags = _needed(value, found, tags)
     nameless = next((pointer for pointer, tag in tags.items() if not tag), None)
     if nameless is not None:
         raise NamelessClassError(
             f"{nameless}{': ' if nameless else ''}{class_path(type(value))}: its class is not "
-            "found again by its name; define it at the top of a module, or name it in the "
-            "function's return annotation"
+            "found again by its name; define it at the top of a module, or annotate the function"
         )
     names = json.dumps(tags, separators=(",", ":"))
     if len(names) > TAGS_BYTES_MAX:
         raise NotJsonError(
             f"{class_path(type(value))}: holds too many values of other classes to name them all; "
-            "annotate what the function returns"
+            "annotate the function"
         )
     try:
         return text, names, _tagged(plain, tags)
     except UnknownClassError as error:
         raise NotJsonError(f"{class_path(type(value))}: {error}") from error
+
+
+def _result(text: str, value_type: str, func: Any) -> Any:
+    return _loads_named(text, value_type) if value_type else restored(func, json.loads(text))
+
+
+def _loses(value: Any, text: str, adapter: TypeAdapter[Any]) -> bool:
+    """Whether code that would take the value as it is gets another one from the JSON."""
+    found = _fitted(adapter, text)
+    if found is not None and _same(value, found[0]):
+        return False
+    with contextlib.suppress(ValidationError):
+        return _same(value, adapter.validate_python(value, by_alias=True, by_name=True))
+    return False
+
+
+def _common(tags: Tags) -> str:
+    """The names that every process has, as far as there is room for them."""
+    found = {pointer: tag for pointer, tag in tags.items() if tag in _MAKERS}
+    names = json.dumps(found, separators=(",", ":")) if found else ""
+    return names if len(names) <= TAGS_BYTES_MAX else ""
+
+
+def _needed(value: Any, found: Any, tags: Tags) -> Tags:
+    """Without those below fields which the value's own class makes right."""
+    if not isinstance(value, BaseModel):
+        return tags
+    right = tuple(
+        f"/{escaped(wire_name(name, field))}"
+        for name, field in type(value).model_fields.items()
+        if _same(value.__dict__.get(name), found.__dict__.get(name))
+    )
+    return {
+        pointer: tag
+        for pointer, tag in tags.items()
+        if not any(pointer == place or pointer.startswith(place + "/") for place in right)
+    }
 
 
 def _fitted(adapter: TypeAdapter[Any], text: str) -> tuple[Any] | None:

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from .._checks import checked_id
 from .._codec.names import class_path
-from .._codec.text import dumps_argument, sentences
-from .._codec.values import restored
+from .._codec.text import sentences
+from .._codec.values import Given, child_result_of, given
 from .._run_models import typed_result
 from .._startable import StartableAgent
 from ..errors import InvalidArgumentError, OutputError, PolosError
@@ -68,13 +68,16 @@ class Child:
         kind = getattr(target, "kind", "workflow")
         if kind == "agent":
             return cls._of_agent(target, payload, options, {})
+        told = _given(target, name, payload)
+        message = options.message()
+        message.input_type = told.type
         return cls(
             name=str(name),
             kind=(
                 common_pb2.RUN_KIND_TOOL if kind == "tool" else common_pb2.RUN_KIND_WORKFLOW
             ),
-            input_json=dumps_argument(payload, f"the payload of {name!r}", "payload"),
-            options=options.message(),
+            input_json=told.json,
+            options=message,
             target=target,
         )
 
@@ -104,6 +107,13 @@ class Child:
             options=message,
             target=agent,
         )
+
+
+def _given(target: Any, name: Any, payload: Any) -> Given:
+    if target is not None:
+        found: Given = target._given(payload)
+        return found
+    return given(payload, f"the payload of {name!r}", "payload", known=False)
 
 
 def batch_input(each: Any) -> BatchWorkflowInput:
@@ -181,10 +191,12 @@ def error_of(told: dict[str, Any]) -> tuple[str, str] | None:
 
 
 def value_of(child: Child, told: dict[str, Any]) -> Any:
-    """A completed child's result; of an agent an AgentResult."""
+    """A completed child's result; of an agent an AgentResult. Raises OutputError for one that
+    does not fit, UnknownClassError for one of a class that is not here."""
     value = told.get("result")
     if child.kind != common_pb2.RUN_KIND_AGENT:
-        return value
+        func = getattr(child.target, "func", None)
+        return child_result_of(value, told.get("result_type") or "", func)
     agent = child.target
     schema = None if agent is None else agent.output_schema
     usage = told.get("usage")
@@ -251,7 +263,7 @@ def batch_result(child: Child, told: dict[str, Any]) -> BatchStepResult:
     if error is not None:
         return BatchStepResult(workflow_id=child.name, success=False, error=error[1])
     try:
-        value = restored(getattr(child.target, "func", None), value_of(child, told))
+        value = value_of(child, told)
     except (PolosError, ValueError) as problem:
         return BatchStepResult(workflow_id=child.name, success=False, error=str(problem))
     return BatchStepResult(workflow_id=child.name, success=True, result=value)
