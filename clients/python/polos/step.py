@@ -377,6 +377,48 @@ class Step:
 
     # ---- child runs ----
 
+    @overload
+    async def invoke(
+        self,
+        step_key: str,
+        workflow: Target[None, Any],
+        payload: None = None,
+        initial_state: State = None,
+        queue: str | Queue | None = None,
+        concurrency_key: str | None = None,
+        run_timeout_seconds: float | None = None,
+        max_retries: int | None = None,
+        priority: int | None = None,
+    ) -> ExecutionHandle: ...
+
+    @overload
+    async def invoke(
+        self,
+        step_key: str,
+        workflow: Target[In, Any],
+        payload: In | dict[str, Any],
+        initial_state: State = None,
+        queue: str | Queue | None = None,
+        concurrency_key: str | None = None,
+        run_timeout_seconds: float | None = None,
+        max_retries: int | None = None,
+        priority: int | None = None,
+    ) -> ExecutionHandle: ...
+
+    @overload
+    async def invoke(
+        self,
+        step_key: str,
+        workflow: str,
+        payload: Any = None,
+        initial_state: State = None,
+        queue: str | Queue | None = None,
+        concurrency_key: str | None = None,
+        run_timeout_seconds: float | None = None,
+        max_retries: int | None = None,
+        priority: int | None = None,
+    ) -> ExecutionHandle: ...
+
     async def invoke(
         self,
         step_key: str,
@@ -409,8 +451,24 @@ class Step:
     async def invoke_and_wait(
         self,
         step_key: str,
+        workflow: Target[None, Out],
+        payload: None = None,
+        initial_state: State = None,
+        queue: str | Queue | None = None,
+        concurrency_key: str | None = None,
+        run_timeout_seconds: float | None = None,
+        max_retries: int | None = None,
+        priority: int | None = None,
+        *,
+        outlive_parent: bool = False,
+    ) -> Out: ...
+
+    @overload
+    async def invoke_and_wait(
+        self,
+        step_key: str,
         workflow: Target[In, Out],
-        payload: In | dict[str, Any] | None = None,
+        payload: In | dict[str, Any],
         initial_state: State = None,
         queue: str | Queue | None = None,
         concurrency_key: str | None = None,

@@ -121,10 +121,44 @@ class Workflow(Generic[In, Out]):
 
     # ---- as a caller ----
 
+    @overload
+    async def run(
+        self: Workflow[None, Out],
+        client: Starter,
+        payload: None = None,
+        queue: str | Queue | None = None,
+        concurrency_key: str | None = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        timeout: float | None = 600.0,
+        initial_state: BaseModel | dict[str, Any] | None = None,
+        max_retries: int | None = None,
+        priority: int | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> Out: ...
+
+    @overload
     async def run(
         self,
         client: Starter,
-        payload: In | dict[str, Any] | None = None,
+        payload: In | dict[str, Any],
+        queue: str | Queue | None = None,
+        concurrency_key: str | None = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        timeout: float | None = 600.0,
+        initial_state: BaseModel | dict[str, Any] | None = None,
+        max_retries: int | None = None,
+        priority: int | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> Out: ...
+
+    async def run(
+        self,
+        client: Starter,
+        payload: Any = None,
         queue: str | Queue | None = None,
         concurrency_key: str | None = None,
         session_id: str | None = None,
@@ -171,17 +205,59 @@ class Workflow(Generic[In, Out]):
         )
         return found
 
+    @overload
     def run_sync(
-        self, client: Starter, payload: In | dict[str, Any] | None = None, **options: Any
-    ) -> Out:
+        self: Workflow[None, Out], client: Starter, payload: None = None, **options: Any
+    ) -> Out: ...
+
+    @overload
+    def run_sync(
+        self, client: Starter, payload: In | dict[str, Any], **options: Any
+    ) -> Out: ...
+
+    def run_sync(self, client: Starter, payload: Any = None, **options: Any) -> Out:
         """As run(), for code without an event loop: waits in a thread of its own. Also works where
         a loop runs, as in a notebook; not inside a tool or workflow."""
         return sync.run(lambda: self.run(client, payload, **options))
 
+    @overload
+    async def invoke(
+        self: Workflow[None, Out],
+        client: Starter,
+        payload: None = None,
+        queue: str | Queue | None = None,
+        concurrency_key: str | None = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        initial_state: BaseModel | dict[str, Any] | None = None,
+        run_timeout_seconds: int | None = None,
+        max_retries: int | None = None,
+        priority: int | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> ExecutionHandle: ...
+
+    @overload
     async def invoke(
         self,
         client: Starter,
-        payload: In | dict[str, Any] | None = None,
+        payload: In | dict[str, Any],
+        queue: str | Queue | None = None,
+        concurrency_key: str | None = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        initial_state: BaseModel | dict[str, Any] | None = None,
+        run_timeout_seconds: int | None = None,
+        max_retries: int | None = None,
+        priority: int | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> ExecutionHandle: ...
+
+    async def invoke(
+        self,
+        client: Starter,
+        payload: Any = None,
         queue: str | Queue | None = None,
         concurrency_key: str | None = None,
         session_id: str | None = None,
@@ -211,7 +287,7 @@ class Workflow(Generic[In, Out]):
             ),
         )
 
-    def _given(self, payload: In | dict[str, Any] | None) -> Given:
+    def _given(self, payload: In | dict[str, Any]) -> Given:
         what = f"the payload of {self.kind} {self.id!r}"
         return given(payload, what, "payload", self.parameters_of.adapter)
 

@@ -1,37 +1,52 @@
-"""What mypy --strict says of users' programs."""
+"""What mypy --strict and pyright say of users' programs."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import polosd
 import pytest
 from conftest import HERE
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("mypy") is None, reason="mypy is not installed"
+PYRIGHT = shutil.which(
+    "pyright",
+    path=f"{polosd.WORKSPACE / 'tests/node_modules/.bin'}{os.pathsep}{os.environ.get('PATH', '')}",
 )
 
 
-def found_in(name: str, folder: object) -> list[int]:
-    """The lines of a program in which mypy finds a mistake."""
-    program = str(HERE / "typed" / name)
-    told = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={folder}", program],
-        cwd=HERE.parent,
-        capture_output=True,
-        text=True,
-        timeout=240,
+def told_by_mypy(program: Path, folder: Path) -> str:
+    if importlib.util.find_spec("mypy") is None:
+        pytest.skip("mypy is not installed")
+    return told_by([sys.executable, "-m", "mypy", "--strict", f"--cache-dir={folder}"], program)
+
+
+def told_by_pyright(program: Path, folder: Path) -> str:
+    if PYRIGHT is None:
+        pytest.skip("pyright is not installed: ./run setup")
+    return told_by([PYRIGHT, "--pythonpath", sys.executable], program)
+
+
+def told_by(command: list[str], program: Path) -> str:
+    done = subprocess.run(
+        [*command, str(program)], cwd=HERE.parent, capture_output=True, text=True, timeout=240
     )
-    lines = re.findall(rf"{name}:(\d+): error: (.*)", told.stdout)
-    assert lines or "Success" in told.stdout, told.stdout + told.stderr
-    return sorted({int(number) for number, _ in lines})
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    return done.stdout
 
 
-def test_mistakes_are_found_and_nothing_else(tmp_path):
-    assert found_in("good.py", tmp_path) == []
-    lines = (HERE / "typed/bad.py").read_text().splitlines()
-    wrong = [number for number, line in enumerate(lines, 1) if line.endswith("# wrong")]
-    assert found_in("bad.py", tmp_path) == wrong
+@pytest.mark.parametrize("told", [told_by_mypy, told_by_pyright], ids=["mypy", "pyright"])
+def test_mistakes_are_found_and_nothing_else(told, tmp_path):
+    for name in ("good.py", "bad.py"):
+        program = HERE / "typed" / name
+        lines = program.read_text().splitlines()
+        wrong = {number for number, line in enumerate(lines, 1) if line.endswith("# wrong")}
+        assert bool(wrong) == (name == "bad.py")
+        said = told(program, tmp_path)
+        found = {int(line) for line in re.findall(rf"{name}:(\d+)\S* (?:- )?error: ", said)}
+        assert found == wrong, said

@@ -1,4 +1,4 @@
-"""A program with mistakes: mypy finds one in each line that ends with "wrong"."""
+"""A program with mistakes: mypy and pyright find one in each line that ends with "wrong"."""
 
 from pydantic import BaseModel
 
@@ -22,6 +22,11 @@ forecaster = Agent(id="f", provider="openai", model="m", output_schema=Weather)
 
 
 @workflow
+async def bare(ctx: WorkflowContext) -> int:
+    return 1
+
+
+@workflow
 async def other(ctx: WorkflowContext, payload: City) -> Weather:
     return Weather(celsius=1)
 
@@ -37,11 +42,20 @@ async def flow(ctx: WorkflowContext, payload: City) -> Weather:
     print(answer.results)  # wrong
     told = await ctx.step.agent_invoke_and_wait("f", forecaster.with_input("x"))
     print(told.result.celcius)  # wrong
+    await ctx.step.invoke_and_wait("g", other)  # wrong
+    await ctx.step.invoke_and_wait("h", bare, City(name="x"))  # wrong
+    await ctx.step.invoke("i", other)  # wrong
+    await ctx.step.invoke("j", other, City(nam="x"))  # wrong
     return City(name="x")  # wrong
 
 
 async def main() -> None:
     await flow.run(PolosClient(), 3)  # wrong
+    await flow.run(PolosClient())  # wrong
+    await flow.invoke(PolosClient())  # wrong
+    flow.run_sync(PolosClient())  # wrong
+    await bare.run(PolosClient(), City(name="x"))  # wrong
+    await flow.run(PolosClient(), City(name="x"), que="mail")  # wrong
     result = await flow.run(PolosClient(), City(name="x"))
     print(result.fahrenheit)  # wrong
     print((await forecaster.run(PolosClient(), "x")).result.fahrenheit)  # wrong
