@@ -162,9 +162,9 @@ static const struct model_block user_blocks[] = {
 static void check_history(const char *provider, const char *expected)
 {
     const struct model_message messages[] = {
-        {MODEL_ROLE_USER, user_blocks, 2, STR("")},
-        {MODEL_ROLE_ASSISTANT, assistant_blocks, 3, STR("openrouter/m")},
-        {MODEL_ROLE_TOOL, result_blocks, 2, STR("")},
+        {MODEL_ROLE_USER, user_blocks, 2, STR(""), false},
+        {MODEL_ROLE_ASSISTANT, assistant_blocks, 3, STR("openrouter/m"), false},
+        {MODEL_ROLE_TOOL, result_blocks, 2, STR(""), false},
     };
     struct model_request request = {
         .model = STR("m"), .messages = messages, .message_count = 3, .temperature = NAN};
@@ -198,7 +198,7 @@ static void test_reasoning_goes_back_where_it_must(void **state)
         {.kind = MODEL_BLOCK_REASONING, .text = STR("why")},
         {.kind = MODEL_BLOCK_TEXT, .text = STR("so")},
     };
-    struct model_message message = {MODEL_ROLE_ASSISTANT, blocks, 2, STR("deepseek/r")};
+    struct model_message message = {MODEL_ROLE_ASSISTANT, blocks, 2, STR("deepseek/r"), false};
     struct model_request request = {
         .model = STR("m"), .messages = &message, .message_count = 1, .temperature = NAN};
     (void)state;
@@ -213,8 +213,8 @@ static void test_reasoning_goes_back_where_it_must(void **state)
 static void test_call_ids_fit_mistral(void **state)
 {
     const struct model_message messages[] = {
-        {MODEL_ROLE_ASSISTANT, assistant_blocks, 3, STR("openai/m")},
-        {MODEL_ROLE_TOOL, result_blocks, 2, STR("")},
+        {MODEL_ROLE_ASSISTANT, assistant_blocks, 3, STR("openai/m"), false},
+        {MODEL_ROLE_TOOL, result_blocks, 2, STR(""), false},
     };
     struct model_request request = {
         .model = STR("m"), .messages = messages, .message_count = 2, .temperature = NAN};
