@@ -63,6 +63,9 @@ static const struct config_row rows[] = {
     {"inbox-bytes-max", CONFIG_NUMBER, AT(inbox_bytes_max), "67108864", 65536, 1099511627776,
      "Bytes of memory that they may take; beyond it, hosts are read from no more until there is "
      "room."},
+    {"receive-bytes-max", CONFIG_NUMBER, AT(receive_bytes_max), "268435456", 1048576, 1099511627776,
+     "Bytes of requests that are taken in at once, before the engine has them; more wait with "
+     "those who send them, or are refused with RESOURCE_EXHAUSTED."},
     {"batch-max", CONFIG_NUMBER, AT(batch_max), "1024", 1, 100000,
      "Requests that share one commit."},
     {"snapshot-every", CONFIG_NUMBER, AT(snapshot_every), "64", 1, 100000,

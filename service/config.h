@@ -35,6 +35,7 @@ struct config {
     uint64_t watch_bytes_max;
     uint64_t inbox_max;
     uint64_t inbox_bytes_max;
+    uint64_t receive_bytes_max;
     uint64_t batch_max;
     uint64_t snapshot_every;
     uint64_t read_threads;

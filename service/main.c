@@ -89,6 +89,7 @@ static status serve(const struct config *config, struct partition *partition, st
         .address = config->listen,
         .threads = (uint32_t)config->threads,
         .message_bytes_max = (uint32_t)config->message_bytes_max,
+        .receive_bytes_max = config->receive_bytes_max,
         .streams_bytes_max = config->watch_bytes_max,
         .connections_idle_s = (uint32_t)config->connection_idle_s,
         .methods = api_methods(),

@@ -44,6 +44,9 @@ static void move(struct rpc_call *call, enum call_state state)
     assert((moves[call->state] & TO(state)) != 0);
     assert(state >= CALL_COMPLETE || call->core != NULL);
     call->state = state;
+    if (state != CALL_OPEN) {
+        receive_leave(call);
+    }
 }
 
 static const unsigned handler_moves[] = {
@@ -631,6 +634,15 @@ static void on_accepted(void *owner, bool ok)
     touch(call);
 }
 
+static void start_receive(struct rpc_call *call)
+{
+    grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
+    assert(call->state == CALL_OPEN && !call->receive_busy);
+    op.data.recv_message.recv_message = &call->incoming;
+    call->receive_busy = true;
+    start_batch(call, &op, 1, &call->received);
+}
+
 static void on_received(void *owner, bool ok)
 {
     struct rpc_call *call = (struct rpc_call *)owner;
@@ -638,6 +650,10 @@ static void on_received(void *owner, bool ok)
     assert(call->receive_busy);
     call->receive_busy = false;
     call->incoming = NULL;
+    struct rpc_call *next = receive_end(call);
+    if (next != NULL) {
+        start_receive(next);
+    }
     if (call->state != CALL_OPEN) {
         call->half_closed = true; /* Nothing more is read. */
     } else if (bytes == NULL) {
@@ -745,7 +761,6 @@ static void flush_send(struct rpc_call *call)
 
 static void flush_receive(struct rpc_call *call)
 {
-    grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
     bool wanted = call->api.method != NULL &&
                   (call->handler == CALL_HANDLER_UNAWARE || call->api.method->kind == API_BIDI) &&
                   !call->half_closed;
@@ -755,9 +770,9 @@ static void flush_receive(struct rpc_call *call)
     if (call->state != CALL_OPEN || !wanted || full || call->receive_busy) {
         return;
     }
-    op.data.recv_message.recv_message = &call->incoming;
-    call->receive_busy = true;
-    start_batch(call, &op, 1, &call->received);
+    if (call->api.method->kind == API_BIDI || receive_begin(call)) {
+        start_receive(call);
+    }
 }
 
 void call_flush(struct rpc_call *call)

@@ -80,6 +80,10 @@ struct rpc_call {
     grpc_metadata trailer;
     struct loop_post release;
 
+    struct rpc_call *line_next; /* Of those that wait for a place. */
+    struct rpc_call **line_link; /* NULL: it does not wait. */
+    uint64_t reading_since_us; /* With a place. */
+
     atomic_uint references; /* One is the transport's own, until the call is complete. */
     atomic_uint posted; /* Sends and finishes on their way through the inbox. */
     atomic_size_t queued_bytes;
@@ -95,6 +99,7 @@ struct rpc_call {
     bool dirty; /* In loop->dirty. */
     bool send_busy; /* The send batch is out. */
     bool receive_busy; /* The receive batch is out. */
+    bool has_place; /* Its request may be read. */
     bool close_done; /* RECV_CLOSE is back. */
     bool headers_sent;
     bool half_closed; /* The peer sends no more, or nothing more is read. */

@@ -45,7 +45,7 @@ static void run_posts(void *owner, bool ok)
 }
 
 void loop_init(struct loop *loop, grpc_server *server, const struct methods *methods,
-               struct loop_streams *streams, size_t message_bytes_max)
+               struct loop_streams *streams, size_t message_bytes_max, size_t receive_bytes_max)
 {
     *loop = (struct loop){
         .server = server,
@@ -56,6 +56,7 @@ void loop_init(struct loop *loop, grpc_server *server, const struct methods *met
     };
     loop->woken = (struct loop_op){run_posts, loop};
     loop->inbox = inbox_new(1, wake, loop);
+    receive_init(&loop->receive, receive_bytes_max, message_bytes_max);
     arena_init(&loop->arena, wire_unpacked_bytes_max(message_bytes_max));
     grpc_server_register_completion_queue(server, loop->queue, NULL);
     loop->waker_channel =
@@ -94,7 +95,7 @@ void loop_passed(struct loop *loop, size_t bytes)
 static grpc_event next_event(struct loop *loop)
 {
     gpr_timespec end = gpr_inf_future(GPR_CLOCK_MONOTONIC);
-    if (loop->give_back_us != 0) {
+    if (loop->give_back_us != 0 || loop->receive.waiting > 0) {
         end = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
                            gpr_time_from_micros(QUIET_US, GPR_TIMESPAN));
     }
@@ -106,6 +107,23 @@ static void give_back(struct loop *loop)
     if (loop->give_back_us != 0 && sys_monotonic_us() >= loop->give_back_us) {
         sys_return_memory();
         loop->give_back_us = 0;
+    }
+}
+
+/* Now and then while calls wait for a place. */
+static void hurry(struct loop *loop)
+{
+    if (loop->receive.waiting == 0) {
+        loop->hurry_us = 0;
+        return;
+    }
+    uint64_t now_us = sys_monotonic_us();
+    if (loop->hurry_us == 0) {
+        loop->hurry_us = now_us + QUIET_US;
+    } else if (now_us >= loop->hurry_us) {
+        loop->hurry_us = now_us + QUIET_US;
+        receive_hurry(loop);
+        flush_dirty(loop);
     }
 }
 
@@ -123,6 +141,7 @@ static void *run(void *context)
             op->done(op->owner, event.success != 0);
             flush_dirty(loop);
         }
+        hurry(loop);
         give_back(loop);
     }
 }

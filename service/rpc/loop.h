@@ -19,6 +19,7 @@
 
 #include "service/base/arena.h"
 #include "service/base/inbox.h"
+#include "service/rpc/receive.h"
 
 struct methods;
 struct rpc_call;
@@ -58,6 +59,8 @@ struct loop {
     struct rpc_call *calls; /* Every call, armed ones too. */
     struct rpc_call *dirty; /* To be flushed before the thread waits again. */
     uint32_t call_count;
+    struct receive receive;
+    uint64_t hurry_us; /* When those that wait are looked after; 0: none waits. */
     size_t passed_bytes; /* Of messages, since memory was to be given back. */
     uint64_t give_back_us; /* When it is given back, by the monotonic clock; 0: it need not be. */
 
@@ -67,9 +70,9 @@ struct loop {
     struct inbox_node idle;
 };
 
-/* Before the server starts. `streams` outlives it. */
+/* Before the server starts. `streams` outlives it. receive_bytes_max: as of receive_init(). */
 void loop_init(struct loop *loop, grpc_server *server, const struct methods *methods,
-               struct loop_streams *streams, size_t message_bytes_max);
+               struct loop_streams *streams, size_t message_bytes_max, size_t receive_bytes_max);
 /* Arms the accepts and starts the thread; after the server was started. */
 void loop_start(struct loop *loop, uint32_t index);
 /* Ends the thread. Every call must have gone. */

@@ -18,6 +18,7 @@ enum {
     THREADS_MAX = 64,
     MESSAGE_BYTES_MAX = 4 * 1024 * 1024,
     STREAMS_BYTES_MAX = 256 * 1024 * 1024,
+    RECEIVE_BYTES_MAX = 256 * 1024 * 1024,
     CONNECTIONS_IDLE_S = 1800,
     /* After the grace: until cancelled calls have been let go of by everybody. */
     LET_GO_MS = 5000,
@@ -66,6 +67,9 @@ static grpc_server *core_new(const struct rpc_server_options *options, uint32_t 
     } settings[] = {
         {GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)message_bytes_max},
         {GRPC_ARG_MAX_METADATA_SIZE, 16 * 1024},
+        /* By itself the core lets each stream send 4 MiB before anything is read of it. */
+        {GRPC_ARG_HTTP2_BDP_PROBE, 0},
+        {GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, RECEIVE_WINDOW_BYTES},
         /* Clients may ping every 10 s and more, without calls too; we look for dead ones. */
         {GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10000},
         {GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1},
@@ -104,13 +108,14 @@ static void add_methods(struct rpc_server *server, const struct rpc_server_optio
     methods_add(server->methods, reflection_methods, &server->reflection);
 }
 
-static void add_loops(struct rpc_server *server, uint32_t count, uint32_t message_bytes_max)
+static void add_loops(struct rpc_server *server, uint32_t count, uint32_t message_bytes_max,
+                      size_t receive_bytes_max)
 {
     server->loops = xcalloc(count, sizeof(*server->loops));
     server->loop_count = count;
     for (uint32_t i = 0; i < count; i++) {
         loop_init(&server->loops[i], server->core, server->methods, &server->streams,
-                  message_bytes_max);
+                  message_bytes_max, receive_bytes_max / count);
     }
 }
 
@@ -166,7 +171,8 @@ status rpc_server_start(const struct rpc_server_options *options, struct arena *
     add_methods(server, options);
     server->streams.queued_bytes_max =
         options->streams_bytes_max == 0 ? STREAMS_BYTES_MAX : options->streams_bytes_max;
-    add_loops(server, threads, message_bytes_max);
+    add_loops(server, threads, message_bytes_max,
+              options->receive_bytes_max == 0 ? RECEIVE_BYTES_MAX : options->receive_bytes_max);
     status opened = listener_open(server->core, options->address, arena, &server->port);
     if (!status_is_ok(opened)) {
         discard(server);

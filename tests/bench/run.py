@@ -32,6 +32,9 @@ ROOT = os.path.abspath(
     or os.environ.get("POLOS_WORKSPACE")
     or os.path.join(os.path.dirname(__file__), "..", "..")
 )
+sys.path.insert(0, ROOT)
+from tests.lib.unended import Unended  # noqa: E402
+
 MARKS = ("<!-- figures begin -->\n", "<!-- figures end -->\n")
 
 # What each round does. --quick is for seeing that everything runs, not for figures.
@@ -43,7 +46,7 @@ SIZES = {
     "waits": {1: 800, 64: 3200}, "wakes": {1: 100, 64: 640}, "listed": 200000,
     "ten_step_runs": {1: 50, 64: 512}, "http_agents": {1: 200, 64: 2000},
     "tree": 99000, "big_steps": 1000, "owed_steps": 40, "big_bytes": 1000000,
-    "definitions": 10000,
+    "definitions": 10000, "unended": 2000,
 }
 QUICK = {
     "rounds": 1, "steps": {1: 100, 64: 20, 256: 5}, "agents": {1: 20, 64: 200, 256: 300},
@@ -53,6 +56,7 @@ QUICK = {
     "waits": {1: 40, 64: 256}, "wakes": {1: 10, 64: 128}, "listed": 2000,
     "ten_step_runs": {1: 3, 64: 64}, "http_agents": {1: 10, 64: 64},
     "tree": 2000, "big_steps": 5, "owed_steps": 4, "big_bytes": 1000000, "definitions": 300,
+    "unended": 200,
 }
 
 # name: (unit, target as "<= 5" or None, the figure it is held against)
@@ -144,6 +148,7 @@ ROWS = {
     "register_growth": ("x", "<= 1.2", None),
     "hello_with_definitions": ("ms", None, None),
     "rss_definitions": ("MB", None, None),
+    "rss_unended_requests": ("MB", "<= 400", None),
     "parks": ("/s", None, "empty_calls"),
     "rss_sleeping_runs": ("MB", "<= 64", None),
     "rss_per_sleeping_run": ("bytes", "<= 100", None),
@@ -615,6 +620,17 @@ def measure_definitions(bench):
         bench.note("rss_definitions", server.rss_mb())
 
 
+def measure_unended(bench):
+    """Requests of a megabyte, none of which comes to its end."""
+    with bench.server() as server:
+        port = int(server.address.rsplit(":", 1)[1])
+        peer = Unended(port, "/polos.v1.WorkflowService/Start", bench.sizes["unended"],
+                       bench.sizes["big_bytes"])
+        with contextlib.closing(peer):
+            peer.send_all()
+            bench.note("rss_unended_requests", server.rss_peak_mb())
+
+
 def measure_restart(bench):
     data = tempfile.mkdtemp(dir=bench.folder)
     server = Server(bench.options.polosd, os.path.join(data, "store"))
@@ -649,8 +665,8 @@ def measure_size(bench):
 MEASURES = (
     measure_limits, measure_steps, measure_long, measure_agents, measure_http_agents,
     measure_waits, measure_watch, measure_cold, measure_live, measure_lists, measure_replays,
-    measure_tree, measure_big_run, measure_slow_host, measure_definitions, measure_restart,
-    measure_sleepers, measure_python, measure_size,
+    measure_tree, measure_big_run, measure_slow_host, measure_definitions, measure_unended,
+    measure_restart, measure_sleepers, measure_python, measure_size,
 )
 
 # In the first round only: they take long, and memory does not vary with the minute.

@@ -6,11 +6,31 @@ import unittest
 import grpc
 
 from tests.integration.rpc_transport.harness import ServerTest
+from tests.lib.unended import Unended
 
 WATCHERS = 1000
 CALLS = 5000
 CHURNERS = 8
 CHURN = 150
+
+
+class ReceiveTest(ServerTest):
+    """Requests of 4 MiB that never end: 600 MiB of them are offered, 256 may be taken in."""
+    CALLS = 150
+
+    def setUp(self):
+        super().setUp()
+        path = "/polos.v1.RunService/Get"
+        self.peer = Unended(self.server.port, path, self.CALLS, (4 << 20) - 16)
+        self.addCleanup(self.peer.close)
+
+    def test_what_is_taken_in_is_bounded_by_bytes(self):
+        self.assertLess(self.peer.send_all(), 256 << 20)
+
+    def test_those_who_come_slowly_make_room(self):
+        self.peer.send_some()
+        self.peer.read_until_ended(1)
+        self.assertEqual(self.api.get("echo").run.id, "echo")
 
 
 class LoadTest(ServerTest):
