@@ -23,6 +23,7 @@ OTHERS = {"API_KEY_INVALID", "POST", "UTC", "UNKNOWN", "SUNMONTUEWEDTHUFRISAT",
 GOOGLES = ("service/llm/gemini.c", "service/llm/gemini_request.c")
 # Of the clients: only where an error is made.
 PYTHON = re.compile(r'\breason ?= ?"([A-Z_]+)"')
+TYPESCRIPT = re.compile(r'\breason: "([A-Z_]+)"')
 C_CLIENT = re.compile(r'polos_error \w+ = \{CODE_\w+, "([A-Z_]+)"')
 
 
@@ -48,12 +49,24 @@ def reasons_of_server(root):
 
 def reasons_of_clients(root):
     found = {}
-    clients = (("clients/python/polos/**/*.py", PYTHON), ("clients/c/*.c", C_CLIENT))
+    clients = (("clients/python/polos/**/*.py", PYTHON), ("clients/c/*.c", C_CLIENT),
+               ("clients/typescript/src/**/*.ts", TYPESCRIPT))
     for pattern, expression in clients:
         for path, text in sources(root, pattern):
             for reason in expression.findall(text):
                 found.setdefault(reason, path)
     return found
+
+
+def reasons_never_given(root):
+    """Those with a name that nothing in the server says."""
+    said = set()
+    for path, text in sources(root, "service/**/*.c", "service/**/*.h"):
+        if not path.startswith("service/base/failure."):
+            said.update(re.findall(r"\bREASON_[A-Z_]+\b", text))
+    with open(os.path.join(root, "service/base/failure.c"), encoding="utf-8") as file:
+        named = re.findall(r"\[(REASON_[A-Z_]+)\] =", file.read())
+    return [name for name in named if name not in said]
 
 
 def reasons_of_page(root):
@@ -78,6 +91,8 @@ def faults(root):
     for reason, path in sorted(known.items()):
         if reason not in explained:
             yield f"{path}: {reason} is not in docs/errors.md"
+    for name in reasons_never_given(root):
+        yield f"service/base/failure.c: nobody gives {name}"
     for section, reasons in page.items():
         for reason, count in sorted(collections.Counter(reasons).items()):
             if count > 1:
