@@ -171,10 +171,9 @@ static void note_lost(struct models *models, const struct live_run *run)
 {
     uint64_t call = room_of(models->partition, run)->call;
     const struct model_slot *slot = call == 0 ? NULL : find_call(models, call);
-    if (slot == NULL || engine_is_terminal(&run->state)) {
-        return;
+    if (slot != NULL) { /* Also of a run that has ended, as that was not committed. */
+        lost_calls_add(&models->lost, call, run->state.id, slot->effect, slot->attempt);
     }
-    lost_calls_add(&models->lost, call, run->state.id, slot->effect, slot->attempt);
 }
 
 /* The call can't be made, or its reply can't be read: it failed, and the next round says so. */
@@ -414,7 +413,7 @@ static void reread(void *self, struct live_run *run)
 {
     struct models *models = self;
     bool is_awaited = false;
-    for (uint32_t i = 0; i < run->state.effect_count; i++) {
+    for (uint32_t i = 0; i < run->state.effect_count && !engine_is_terminal(&run->state); i++) {
         is_awaited |= run->state.effects[i].kind == EFFECT_MODEL;
     }
     if (!is_awaited) {
