@@ -185,6 +185,11 @@ static uint64_t now_ms(void *context)
     return world_wall_ms(context);
 }
 
+static uint64_t monotonic_ms(void *context)
+{
+    return ((const struct world *)context)->time_ms;
+}
+
 static void random_bytes(void *context, void *ret, size_t bytes)
 {
     struct world *world = context;
@@ -244,6 +249,7 @@ static void draw_options(struct world *world)
         .topic_format = &world_topic_format,
         .space = {.partition = 1, .project = 7},
         .now_ms = now_ms,
+        .monotonic_ms = monotonic_ms,
         .random = random_bytes,
         .context = world,
         .inbox_max = world_below(world, 4) == 0 ? 8 : 0,
@@ -333,7 +339,7 @@ static void do_round(struct world *world)
     uint64_t wall_ms = world_wall_ms(world);
     world->due_ms = due_ms == 0 ? 0 : world->time_ms + (due_ms > wall_ms ? due_ms - wall_ms : 0);
     if (world_fault(world, 15)) {
-        uint64_t longest_ms = world_below(world, 20) == 0 ? 20000 : 500;
+        uint64_t longest_ms = world_below(world, 20) == 0 ? world->longest_sleep_ms : 500;
         world->asleep_until_ms = world->time_ms + world_below(world, longest_ms);
         world->trouble_ms = later(world->trouble_ms, world->asleep_until_ms);
     }
@@ -457,6 +463,7 @@ static void begin(struct world *world, uint64_t seed)
     laws_begin(world);
     world->is_branching = world_below(world, 6) == 0;
     world->is_heavy = draw_below(&world->disk, 8) == 0;
+    world->longest_sleep_ms = draw_below(&world->peers, 3) == 0 ? 60000 : 20000;
     draw_options(world);
     world_store_begin(world);
     start_process(world, NULL, 0);

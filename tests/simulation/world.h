@@ -6,7 +6,8 @@
  *
  * The faults it may draw:
  *   process   dies before a commit, after it, or after any number of the acts that follow it;
- *             is stopped politely; stays down for a while; its thread sleeps while work piles up
+ *             is stopped politely; stays down for a while; its thread sleeps for up to a minute
+ *             while work piles up and hosts go on beating
  *   store     a commit is refused, lost, or of unknown outcome; reads fail, once or for a while, at
  *             once or after some rows; space gets low, or is used up for a while
  *   readers   look at runs and histories a few rows a page, while all goes on
@@ -14,7 +15,10 @@
  *             are no JSON, answers after it was cancelled, answers twice
  *   hosts     read nothing for a while, vanish, dial again with or without their session, repeat
  *             what they said, say things under old epochs, leave gaps, fall silent on a stream that
- *             looks alive, say they leave
+ *             looks alive, say they leave; freeze, often with a task on its way to them, and go on
+ *             as if nothing had happened
+ *   network   goes silent one way or both, and then brings all that was said, or the first of it
+ *             and breaks; the server learns of that at once, late or never; answers are lost
  *   sizes     in some worlds values have up to 2 MiB, so that batches pass 8 MiB, histories many
  *             MiB, and what hosts are owed comes in pieces
  *   code      sleeps, suspends, awaits and publishes events, starts runs and waits for them, is
@@ -212,6 +216,7 @@ struct world_counts {
     uint64_t reconnects, host_deaths, refusals, starts_repeated, watches, facts_shown;
     uint64_t tree_facts_shown, deltas;
     uint64_t snapshots, stalls, snubs, stale, facts_read;
+    uint64_t cuts, freezes, answers_cut;
     uint64_t pieces, full_streams, large_batches, waits, parks, children, answers, kept, published,
         dropped, awaited, forks, retries, cleanups;
     uint64_t owed, damaged, orphans, deletions, given_up, tries;
@@ -368,6 +373,7 @@ struct world {
     struct sim_disk disk_now;
     struct partition_options options;
     uint64_t lease_ms;
+    uint64_t longest_sleep_ms; /* Of its thread. */
 
     struct sim_run *runs[WORLD_RUNS_MAX];
     size_t run_count;
@@ -441,6 +447,7 @@ bool world_post(struct world *world, struct request *request);
 struct sim_ask {
     struct world *world;
     bool is_answered;
+    bool is_cut; /* Its connection breaks before the answer has come through. */
 };
 typedef void request_done(struct request *request, const struct failure *failure);
 /* As world_post(). */
@@ -577,6 +584,8 @@ void world_models_end_life(struct world *world);
 void world_hosts_begin(struct world *world);
 void world_hosts_end_life(struct world *world); /* The process is gone: their streams break. */
 void world_hosts_calm(struct world *world);
+/* A host lost a task because nothing was heard of it. */
+void world_hosts_judge_loss(struct world *world, uuid run, const struct effect *effect);
 void world_hosts_free(struct world *world);
 const struct agent_definition *world_definition(struct world *world, unsigned version);
 

@@ -11,6 +11,8 @@ bool world_ask(struct sim_ask *ask, struct request *request, request_done *done)
         return false;
     }
     ask->world->open_requests++;
+    ask->is_cut = !ask->world->calm && draw_chance(&ask->world->peers, 3);
+    ask->world->counts.answers_cut += ask->is_cut;
     return true;
 }
 
@@ -21,7 +23,7 @@ void *world_answered(struct request *request)
     world->open_requests--;
     world_expect(world, !ask->is_answered, "answered-once");
     ask->is_answered = true;
-    return world->is_dead || !world_sees(world) ? NULL : ask;
+    return world->is_dead || ask->is_cut || !world_sees(world) ? NULL : ask;
 }
 
 bool world_is_damage(const struct world *world, const struct failure *failure)

@@ -77,6 +77,8 @@ static void new_process(struct sim_host *host)
     host->held_count = 0;
     host->unacknowledged_count = 0;
     host->is_leaving = false;
+    host->is_frozen = false;
+    host->steady_ms = UINT64_MAX;
 }
 
 static void gone_done(struct request *request, const struct failure *failure)
@@ -177,6 +179,10 @@ void sim_host_dial(struct world *world, void *context, uint64_t number)
     if (host->number != number || host->link != NULL) {
         return;
     }
+    if (host->is_frozen) {
+        world_at(world, 500, sim_host_dial, host, number);
+        return;
+    }
     if (world_fault(world, 10)) {
         host->token = STR_EMPTY; /* It forgot, and does not know what the session was sent. */
         sim_host_renumber(host);
@@ -266,7 +272,16 @@ static void beat(struct world *world, void *context, uint64_t number)
     struct sim_host *host = context;
     (void)number;
     struct host_message heartbeat = {.kind = HOST_MESSAGE_HEARTBEAT};
+    if (host->is_frozen) {
+        world_at(world, world->lease_ms / 3, beat, host, 0);
+        return;
+    }
     sim_host_post(host, &heartbeat);
+    sim_host_trouble(host);
+    if (host->is_frozen) {
+        world_at(world, world->lease_ms / 3, beat, host, 0);
+        return;
+    }
     fill_link(host);
     if (host->is_leaving) {
         leave(host);

@@ -312,20 +312,32 @@ static void link_send(struct host_link *link, struct payload *payload)
         if (message->kind == SERVER_MESSAGE_TASK) {
             judge_holder(host, message);
         }
+        if (message->kind == SERVER_MESSAGE_WELCOME) {
+            sim_host_judge_welcome(host, message);
+        }
         judge_ack(host, message);
         uint64_t mixed[] = {host->index, message->seq, message->ack, (uint64_t)message->kind};
         world_mix(world, str_make(mixed, sizeof(mixed)));
         assert(host->inbox_count < INBOX_MAX);
         host->inbox[host->inbox_count++] = message;
-        world_at(world, 1 + world_below(world, 60), hear, host, host->number);
+        if (!it->is_silent) {
+            world_at(world, 1 + world_below(world, 60), hear, host, host->number);
+        }
+        if (message->kind == SERVER_MESSAGE_TASK) {
+            sim_host_perhaps_freeze(host);
+        }
     }
     payload_unref(payload);
 }
 
 void sim_host_lose_link(struct sim_host *host, uint64_t again_ms)
 {
+    if (host->link != NULL) {
+        sim_link_lose_late(host->link);
+    }
     host->link = NULL;
     host->is_welcomed = false;
+    host->steady_ms = UINT64_MAX;
     host->inbox_count = 0;
     host->partial = NULL;
     host->number++;
@@ -351,7 +363,7 @@ static void link_close(struct host_link *link, enum code code, enum reason reaso
     world_say(world, "host %s: closed, %s", it->host->id, reason_name(reason));
     it->is_open = false;
     it->is_closed = true;
-    if (it->host->link == it) {
+    if (it->host->link == it && !it->host->is_frozen) { /* Else it sees that when it wakes. */
         sim_host_lose_link(it->host, 100 + world_below(world, 4000));
     }
 }
@@ -372,19 +384,39 @@ const struct host_link_vtable sim_link_vtable = {
 
 bool sim_host_is_connected(const struct sim_host *host)
 {
-    return host->link != NULL && host->is_welcomed && host->link->is_open;
+    /* That the server has closed the stream it may not have seen yet. */
+    return host->link != NULL && host->is_welcomed &&
+           (host->link->is_open || host->link->is_closed);
+}
+
+void sim_host_arrive(struct sim_host *host, struct request *request)
+{
+    struct world *world = host->world;
+    if (host->spoken_ms + world->lease_ms / 2 < world->time_ms || host->steady_ms == UINT64_MAX) {
+        host->steady_ms = world->time_ms;
+    }
+    host->spoken_ms = world->time_ms;
+    world_post(world, request); /* When it is down, the stream breaks too. */
 }
 
 void sim_host_post(struct sim_host *host, const struct host_message *message)
 {
-    if (!sim_host_is_connected(host) || host->link->is_deaf) {
+    if (!sim_host_is_connected(host) || host->link->is_deaf || host->is_frozen) {
         return;
     }
+    struct sim_link *link = host->link;
     struct request *request = request_new(&host_message_operation);
     host_request(request)->link = &host->link->link;
     host_request(request)->message = *message;
     host_request(request)->message.ack = host->dealt;
-    world_post(host->world, request); /* When it is down, the stream breaks too. */
+    if (link->is_mute && link->late_count == LATE_MAX) {
+        sim_link_heal(link);
+    }
+    if (link->is_mute) {
+        link->late[link->late_count++] = request;
+    } else {
+        sim_host_arrive(host, request);
+    }
 }
 
 void sim_host_say(struct sim_host *host, struct host_message message, bool is_void)
@@ -712,11 +744,19 @@ static void hear(struct world *world, void *context, uint64_t number)
 {
     struct sim_host *host = context;
     (void)world;
-    if (host->number != number || host->inbox_count == 0) {
+    bool is_held = host->is_frozen || (host->link != NULL && host->link->is_silent);
+    if (host->number != number || host->inbox_count == 0 || is_held) {
         return;
     }
     const struct server_message *message = host->inbox[0];
     host->inbox_count--;
     memmove(&host->inbox[0], &host->inbox[1], host->inbox_count * sizeof(host->inbox[0]));
     hear_message(host, message);
+}
+
+void sim_host_hear_all(struct sim_host *host)
+{
+    for (size_t i = 0; i < host->inbox_count; i++) {
+        world_at(host->world, 1 + i, hear, host, host->number);
+    }
 }

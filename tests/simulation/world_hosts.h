@@ -8,6 +8,7 @@
 #include "tests/simulation/world.h"
 
 enum {
+    LATE_MAX = 256,
     HELD_MAX = 64,
     UNACKNOWLEDGED_MAX = 4096,
     INBOX_MAX = 4096,
@@ -20,6 +21,10 @@ struct sim_link {
     bool is_closed; /* By the server: nothing may follow. */
     bool is_deaf; /* Looks alive; nothing passes either way. */
     bool is_full; /* The host reads nothing; what was sent before waits on the way. */
+    bool is_mute; /* What the host says waits on the way, ... */
+    bool is_silent; /* ... or what it is sent. */
+    struct request *late[LATE_MAX]; /* Said, and on the way. */
+    size_t late_count;
 };
 
 enum sim_op_kind {
@@ -89,6 +94,9 @@ struct sim_host {
     bool is_welcomed;
     uint64_t welcomed_ms;
     bool is_leaving;
+    bool is_frozen;
+    uint64_t spoken_ms; /* True time at which something it said came through last, ... */
+    uint64_t steady_ms; /* ... and since when no two of them were far apart; UINT64_MAX: never. */
     str token;
     uint64_t sent;
     uint64_t dealt;
@@ -117,6 +125,10 @@ extern const struct host_link_vtable sim_link_vtable;
 void sim_host_set_world(struct world *world);
 
 bool sim_host_is_connected(const struct sim_host *host);
+/* What the host said arrives. */
+void sim_host_arrive(struct sim_host *host, struct request *request);
+/* It hears what waits for it, one message after the other. */
+void sim_host_hear_all(struct sim_host *host);
 /* Says it on the present stream, if it can be said. */
 void sim_host_post(struct sim_host *host, const struct host_message *message);
 /* Numbers it and keeps it until it is acknowledged. */
@@ -127,6 +139,18 @@ void sim_host_void_request(struct sim_host *host, struct task_ref task, str key)
 void sim_host_renumber(struct sim_host *host);
 /* The stream is over; dials again in a while. */
 void sim_host_lose_link(struct sim_host *host, uint64_t again_ms);
+/* world_cuts.c: the network between the host and the server, and hosts that stand still */
+/* Some accident happens to it, perhaps. With each heartbeat. */
+void sim_host_trouble(struct sim_host *host);
+/* A task is on its way to it: perhaps it freezes now. */
+void sim_host_perhaps_freeze(struct sim_host *host);
+/* A host that has slept is told what it holds no more. */
+void sim_host_judge_welcome(const struct sim_host *host, const struct server_message *welcome);
+/* All that was said arrives, and goes on doing so. */
+void sim_link_heal(struct sim_link *link);
+/* What was on its way when the stream broke: all, some or none of it arrives. */
+void sim_link_lose_late(struct sim_link *link);
+
 /* The agenda's: first message of a new stream. */
 void sim_host_dial(struct world *world, void *context, uint64_t number);
 

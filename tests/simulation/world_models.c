@@ -271,6 +271,8 @@ static void answer_reply(struct world *world, struct sim_call *call)
     if (wants_tools) {
         reply.block_count += draw_tool_calls(world, call, &blocks[1]);
     }
+    world_say(world, "provider: replies to %.6s.. turn %u%s", call->run->marker.ptr, call->turn,
+              call->is_over ? ", late" : "");
     call->run->replied_life[call->effect] = call->is_over ? 0 : world->life;
     sink(world).done(sink(world).context, call->call, &reply);
 }
@@ -395,6 +397,7 @@ static void cancel(void *self, uint64_t number)
     for (size_t i = 0; i < world->call_count; i++) {
         struct sim_call *call = &world->calls[i];
         if (call->in_use && call->life == world->life && call->call == number) {
+            world_say(world, "provider: call of %.6s.. is withdrawn", call->run->marker.ptr);
             call->is_over = true; /* One answer may be under way. */
             world_at(world, world_below(world, 500), answer, NULL, call->number);
         }

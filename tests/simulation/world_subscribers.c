@@ -245,14 +245,15 @@ static void replay(struct follower *follower)
     world_read_always(world, read);
 }
 
-static void tell(struct sim_follower *follower, const struct operation *operation)
+static void tell(struct sim_subscriber *it, const struct operation *operation)
 {
+    struct world *world = it->follower->world;
     struct request *request = request_new(operation);
-    follow_request(request)->follower = &follower->now->subscriber.follower;
-    request->context = follower->world;
+    follow_request(request)->follower = &it->subscriber.follower;
+    request->context = world;
     request->done = free_done;
-    if (world_post(follower->world, request)) {
-        follower->world->open_requests++;
+    if (world_post(world, request)) {
+        world->open_requests++;
     }
 }
 
@@ -265,9 +266,18 @@ static void change_pace(struct world *world, void *context, uint64_t number)
     bool was_slow = follower->is_slow;
     follower->is_slow = world_fault(world, 40);
     if (was_slow && !follower->is_slow) {
-        tell(follower, &follow_more_operation);
+        tell(follower->now, &follow_more_operation);
     }
     world_at(world, 1 + world_below(world, 3000), change_pace, follower, number);
+}
+
+/* The server learns that the stream has broken. */
+static void tell_end(struct world *world, void *context, uint64_t life)
+{
+    struct sim_subscriber *it = context;
+    if (world->life == life) {
+        tell(it, &follow_end_operation);
+    }
 }
 
 static void disconnect(struct world *world, void *context, uint64_t number)
@@ -276,8 +286,14 @@ static void disconnect(struct world *world, void *context, uint64_t number)
     if (follower->number != number || follower->now == NULL || world->calm) {
         return;
     }
-    tell(follower, &follow_end_operation);
-    follower->now->is_open = false;
+    struct sim_subscriber *it = follower->now;
+    it->is_open = false;
+    if (world_fault(world, 30)) { /* The stream is cut, and what is sent on it lost. */
+        world->counts.cuts++;
+        world_at(world, world_below(world, 30000), tell_end, it, world->life);
+    } else {
+        tell(it, &follow_end_operation);
+    }
     connect_later(follower);
 }
 

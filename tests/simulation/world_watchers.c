@@ -500,14 +500,15 @@ static void left(struct request *request, const struct failure *failure)
     free_done(request, failure);
 }
 
-static void tell(struct sim_follow *follow, const struct operation *operation)
+static void tell(struct sim_watcher *it, const struct operation *operation)
 {
+    struct world *world = it->world;
     struct request *request = request_new(operation);
-    follow_request(request)->follower = &follow->now->watcher.follower;
-    request->context = follow->world;
+    follow_request(request)->follower = &it->watcher.follower;
+    request->context = world;
     request->done = operation == &follow_end_operation ? left : free_done;
-    if (world_post(follow->world, request)) {
-        follow->world->open_requests++;
+    if (world_post(world, request)) {
+        world->open_requests++;
     }
 }
 
@@ -520,9 +521,18 @@ static void change_pace(struct world *world, void *context, uint64_t number)
     bool was_slow = follow->is_slow;
     follow->is_slow = world_fault(world, 40);
     if (was_slow && !follow->is_slow) {
-        tell(follow, &follow_more_operation);
+        tell(follow->now, &follow_more_operation);
     }
     world_at(world, 1 + world_below(world, 3000), change_pace, follow, number);
+}
+
+/* The server learns that the stream has broken. */
+static void tell_end(struct world *world, void *context, uint64_t life)
+{
+    struct sim_watcher *it = context;
+    if (world->life == life) {
+        tell(it, &follow_end_operation);
+    }
 }
 
 static void disconnect(struct world *world, void *context, uint64_t number)
@@ -531,8 +541,14 @@ static void disconnect(struct world *world, void *context, uint64_t number)
     if (follow->connection != number || follow->now == NULL || world->calm) {
         return;
     }
-    tell(follow, &follow_end_operation);
-    follow->now->is_open = false;
+    struct sim_watcher *it = follow->now;
+    it->is_open = false;
+    if (world_fault(world, 30)) { /* The stream is cut, and what is sent on it lost. */
+        world->counts.cuts++;
+        world_at(world, world_below(world, 30000), tell_end, it, world->life);
+    } else {
+        tell(it, &follow_end_operation);
+    }
     connect_later(follow);
 }
 

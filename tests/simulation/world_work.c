@@ -157,7 +157,8 @@ enum {
 static bool hears(const struct sim_host *host)
 {
     const struct world *world = host->world;
-    return sim_host_is_connected(host) && !host->link->is_deaf &&
+    return sim_host_is_connected(host) && !host->link->is_deaf && !host->is_frozen &&
+           host->link->is_open && !host->link->is_mute && !host->link->is_silent &&
            host->welcomed_ms + CHANCE_MS < world->time_ms &&
            world->trouble_ms + CHANCE_MS < world->time_ms;
 }
@@ -570,6 +571,10 @@ static void work(struct world *world, void *context, uint64_t number)
     struct sim_host *host = context;
     struct sim_task *task = find_by_name(host, number);
     if (task == NULL || task->is_done || task->is_parked) {
+        return;
+    }
+    if (host->is_frozen) {
+        world_at(world, 500, work, host, number);
         return;
     }
     if (world_fault(world, 6)) {
