@@ -77,6 +77,35 @@ static void a_run_is_answered_when_it_ends(void **state)
     world_fini(&world);
 }
 
+/* Start answers at once. */
+static void a_workflow_that_is_run_is_waited_for(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 0);
+    struct simulated_call *host = world_connect_host(&world);
+    world_rounds(&world);
+    Polos__V1__WorkflowServiceRunRequest request = POLOS__V1__WORKFLOW_SERVICE_RUN_REQUEST__INIT;
+    request.workflow_id = (char *)"flow";
+    struct simulated_call *call =
+        simulated_call_start(&world.api, "/polos.v1.WorkflowService/Run", &request.base);
+    world_rounds(&world);
+    assert_int_equal(call->finishes, 0);
+    Polos__V1__ServerMessage *given = last_of(host, POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK);
+    say_task_done(host, given->task, 1, "7");
+    world_rounds(&world);
+    assert_int_equal(call->finishes, 1);
+    Polos__V1__WorkflowServiceRunResponse *response = simulated_call_sent(call, 0);
+    assert_string_equal(response->run->result_json, "7");
+    free_message(response);
+    free_message(given);
+    simulated_call_release(call);
+    simulated_call_message(host, NULL);
+    world_rounds(&world);
+    simulated_call_release(host);
+    world_fini(&world);
+}
+
 /* The caller goes away at each point of a Run call; the run goes on. */
 static void a_caller_that_goes_away_stops_nothing(void **state)
 {
@@ -745,6 +774,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_is_answered_when_it_ends),
+        cmocka_unit_test(a_workflow_that_is_run_is_waited_for),
         cmocka_unit_test(a_caller_that_goes_away_stops_nothing),
         cmocka_unit_test(the_same_key_finds_the_same_run),
         cmocka_unit_test(a_bad_start_names_the_field),

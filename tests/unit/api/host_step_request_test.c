@@ -159,6 +159,12 @@ static void awaits(void **state)
     arena_fini(&taken.arena);
     length.nanos = -1;
     fault(&order, "step_request.await_event.timeout", lengths);
+    length.nanos = 1000000000; /* A second more, said in the wrong field. */
+    fault(&order, "step_request.await_event.timeout", lengths);
+    length.nanos = 999999999;
+    fine(&taken, &order);
+    assert_int_equal(taken.request.length_ms, 6000);
+    arena_fini(&taken.arena);
     await.event_type = text_of_len(CHECK_EVENT_TYPE_BYTES_MAX + 1);
     fault(&order, "step_request.await_event.event_type", "it has 201 bytes, the limit is 200");
     await.topic = text_of_len(CHECK_TOPIC_BYTES_MAX + 1);

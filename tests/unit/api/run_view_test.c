@@ -486,11 +486,30 @@ static void sentences(void **state)
         assert_string_equal(run->waiting[0]->message, rows[i].message);
         assert_int_equal(run->waiting[0]->since->seconds, 5);
         assert_int_equal(run->waiting[0]->deadline->seconds, 90); /* The run's. */
+        assert_int_equal(run->deadline->seconds, 90);
         assert_int_equal(run->status, rows[i].is_waiting
                                           ? POLOS__V1__RUN_STATUS__RUN_STATUS_WAITING
                                           : POLOS__V1__RUN_STATUS__RUN_STATUS_RUNNING);
         story_fini(&story);
     }
+}
+
+/* Hosts offer it, but of another deployment than the one it stays with. */
+static void a_task_that_is_held_back_says_so(void **state)
+{
+    (void)state;
+    struct story story;
+    story_init(&story, RUN_KIND_TOOL);
+    tell_started(&story, STR("null"));
+    open_effect(&story, EFFECT_BODY, EFFECT_READY);
+    story.report.tasks[0] =
+        (struct report_task){.effect = 2, .has_offer = true, .is_held_back = true};
+    story.report.task_count = 1;
+    const Polos__V1__Run *run = view(&story);
+    assert_non_null(strstr(run->waiting[0]->message, "tool get_weather"));
+    assert_non_null(strstr(run->waiting[0]->message, "others that offer"));
+    assert_null(strstr(run->waiting[0]->message, "every host"));
+    story_fini(&story);
 }
 
 /* The model answers once the call has a place. */
@@ -697,6 +716,7 @@ int main(void)
         cmocka_unit_test(workflows),
         cmocka_unit_test(errors),
         cmocka_unit_test(sentences),
+        cmocka_unit_test(a_task_that_is_held_back_says_so),
         cmocka_unit_test(a_model_call_without_a_place),
         cmocka_unit_test(waits_of_code),
         cmocka_unit_test(state_and_retries),

@@ -202,6 +202,26 @@ static void follows_from_where_it_is_told(void **state)
     world_fini(&world);
 }
 
+/* Up to the largest number that a topic can reach; "0" is before the first event. */
+static void any_number_is_a_position(void **state)
+{
+    (void)state;
+    static const int64_t last[] = {11};
+    static const int64_t all[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+    struct world world;
+    world_init(&world, 0);
+    publish(&world, "news", "", 11);
+    Polos__V1__TopicServiceSubscribeRequest request = from("news");
+    request.start_case = POLOS__V1__TOPIC_SERVICE_SUBSCRIBE_REQUEST__START_POSITION;
+    request.position = (char *)"0";
+    expect(&world, &request, all, COUNT_OF(all), "11");
+    request.position = (char *)"10";
+    expect(&world, &request, last, COUNT_OF(last), "11");
+    request.position = (char *)"11";
+    expect(&world, &request, NULL, 0, "11");
+    world_fini(&world);
+}
+
 static void refuses_starts_that_are_none(void **state)
 {
     (void)state;
@@ -333,6 +353,7 @@ int main(void)
         cmocka_unit_test(lists_them_by_name),
         cmocka_unit_test(lists_many),
         cmocka_unit_test(follows_from_where_it_is_told),
+        cmocka_unit_test(any_number_is_a_position),
         cmocka_unit_test(refuses_starts_that_are_none),
         cmocka_unit_test(drops_its_oldest_events),
         cmocka_unit_test(drops_a_topic),
