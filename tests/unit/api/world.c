@@ -11,6 +11,7 @@
 #include "service/features/features.h"
 #include "service/features/models/models.h"
 #include "service/partition/partition.h"
+#include "service/partition/state.h"
 #include "storage/memory_store.h"
 
 static uint64_t world_now(void *context)
@@ -100,13 +101,17 @@ void world_init_project(struct world *world, const struct store *store, uint32_t
     make(world, &options);
 }
 
+/* As its thread takes them: when something came, or when it says that it has to go on. */
 void world_rounds(struct world *world)
 {
-    for (int i = 0; i < 4; i++) {
+    bool is_due = true;
+    for (int i = 0; i < 4 && is_due; i++) {
         world->now_ms++;
-        partition_round(world->partition);
+        uint64_t due_ms = partition_round(world->partition);
+        is_due = due_ms != 0 && due_ms <= world->now_ms;
         while (reads_step(world->reads, 0)) {
         }
+        is_due |= inbox_count(world->partition->requests.inbox) > 0;
     }
 }
 
