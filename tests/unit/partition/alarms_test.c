@@ -1,5 +1,6 @@
 /*
- * Goal:   a run that only waits holds no memory, and is told the time all the same.
+ * Goal:   a run that only waits holds no memory, and is told the time all the same; so is who waits
+ *         for it.
  * Method: the real partition with a clock that jumps to the times it asks for: runs nobody hosts,
  * with deadlines an hour and more away, looked at after they were left alone, over restarts.
  */
@@ -12,6 +13,7 @@
 #include <cmocka.h>
 
 #include "service/base/failure.h"
+#include "service/features/callers/callers.h"
 #include "service/features/reports/reports.h"
 #include "service/features/starts/starts.h"
 #include "service/partition/partition.h"
@@ -145,12 +147,54 @@ static void deadlines_that_passed_are_met_at_once(void **state)
     end(lone);
 }
 
+struct waiter {
+    struct lone_partition *lone;
+    uint64_t answered_ms; /* 0: not yet. */
+};
+
+static void note_answer(struct request *request, const struct failure *failure)
+{
+    struct waiter *waiter = request->context;
+    assert_null(failure);
+    assert_int_equal(waiter->answered_ms, 0);
+    waiter->answered_ms = waiter->lone->now_ms;
+    request_free(request);
+}
+
+static void wait_for(struct waiter *waiter, uuid run, uint64_t ticket, uint64_t timeout_ms)
+{
+    struct request *request = request_new(&wait_operation);
+    request->run = run;
+    request->done = note_answer;
+    request->context = waiter;
+    wait_request(request)->ticket = ticket;
+    wait_request(request)->timeout_ms = timeout_ms;
+    assert_true(partition_post(waiter->lone->partition, request));
+}
+
+/* Nothing else has to happen then. */
+static void who_waits_for_a_time_is_answered_on_time(void **state)
+{
+    (void)state;
+    struct lone_partition *lone = begin();
+    struct waiter late = {lone, 0};
+    struct waiter early = {lone, 0};
+    uuid run = start(lone, HOUR_MS);
+    wait_for(&late, run, 1, 2 * MINUTE_MS);
+    wait_for(&early, run, 2, MINUTE_MS);
+    lone_advance(lone, START_MS + HOUR_MS / 2);
+    assert_int_equal(early.answered_ms, START_MS + MINUTE_MS);
+    assert_int_equal(late.answered_ms, START_MS + 2 * MINUTE_MS);
+    end(lone);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waiting_runs_leave_memory),
         cmocka_unit_test(far_deadlines_are_kept_to_the_millisecond),
         cmocka_unit_test(deadlines_that_passed_are_met_at_once),
+        cmocka_unit_test(who_waits_for_a_time_is_answered_on_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
