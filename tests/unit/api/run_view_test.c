@@ -494,22 +494,25 @@ static void sentences(void **state)
     }
 }
 
-/* Hosts offer it, but of another deployment than the one it stays with. */
+/* Hosts offer it, but of another deployment than the newest, or than the one it stays with. */
 static void a_task_that_is_held_back_says_so(void **state)
 {
     (void)state;
-    struct story story;
-    story_init(&story, RUN_KIND_TOOL);
-    tell_started(&story, STR("null"));
-    open_effect(&story, EFFECT_BODY, EFFECT_READY);
-    story.report.tasks[0] =
-        (struct report_task){.effect = 2, .has_offer = true, .is_held_back = true};
-    story.report.task_count = 1;
-    const Polos__V1__Run *run = view(&story);
-    assert_non_null(strstr(run->waiting[0]->message, "tool get_weather"));
-    assert_non_null(strstr(run->waiting[0]->message, "others that offer"));
-    assert_null(strstr(run->waiting[0]->message, "every host"));
-    story_fini(&story);
+    static const char *const said[] = {"of the newest deployment", "the deployment it stays with"};
+    for (uint64_t deployment = 0; deployment < COUNT_OF(said); deployment++) {
+        struct story story;
+        story_init(&story, RUN_KIND_TOOL);
+        tell_started(&story, STR("null"));
+        open_effect(&story, EFFECT_BODY, EFFECT_READY);
+        story.facts.state.deployment = deployment;
+        story.report.tasks[0] =
+            (struct report_task){.effect = 2, .has_offer = true, .is_held_back = true};
+        story.report.task_count = 1;
+        const Polos__V1__Run *run = view(&story);
+        assert_non_null(strstr(run->waiting[0]->message, "tool get_weather"));
+        assert_non_null(strstr(run->waiting[0]->message, said[deployment]));
+        story_fini(&story);
+    }
 }
 
 /* The model answers once the call has a place. */
