@@ -130,6 +130,11 @@ struct polos_watch_events {
 /* A watch whose stream is cut dials again and goes on at its position. */
 struct polos_watch *polos_watch_run(struct polos_client *client, const char *run_id, bool deltas,
                                     const struct polos_watch_events *events, void *context);
+/* As polos_watch_run(), of a root and of all runs below it, in one order: `run_id` of an event says
+ * of which, empty: of the root. Text of calls in flight is shown anew after a cut; see
+ * Delta.offset. */
+struct polos_watch *polos_watch_tree(struct polos_client *client, const char *run_id, bool deltas,
+                                     const struct polos_watch_events *events, void *context);
 /* `closed` follows, with code CANCELLED. */
 void polos_watch_cancel(struct polos_watch *watch);
 

@@ -18,6 +18,7 @@ struct polos_watch {
     char *run_id;
     char *position; /* Of the last event; empty at first. */
     bool deltas;
+    bool is_tree;
     bool has_ended;
     bool is_cancelled;
     struct polos_stream *stream; /* NULL while it waits to dial again. */
@@ -89,12 +90,14 @@ static void dial(void *context)
     request.run_id = watch->run_id;
     request.position = watch->position;
     request.deltas = watch->deltas;
+    request.tree = watch->is_tree;
     watch->stream = polos_stream_open(watch->client, POLOS_METHOD_WATCH, &request.base, true,
                                       &stream_events, watch);
 }
 
-struct polos_watch *polos_watch_run(struct polos_client *client, const char *run_id, bool deltas,
-                                    const struct polos_watch_events *events, void *context)
+static struct polos_watch *begin(struct polos_client *client, const char *run_id, bool is_tree,
+                                 bool deltas, const struct polos_watch_events *events,
+                                 void *context)
 {
     struct polos_watch *watch = memory_zeroed(1, sizeof(*watch));
     assert(events->event != NULL && events->closed != NULL);
@@ -104,11 +107,24 @@ struct polos_watch *polos_watch_run(struct polos_client *client, const char *run
     watch->run_id = memory_copy(run_id);
     watch->position = memory_copy("");
     watch->deltas = deltas;
+    watch->is_tree = is_tree;
     watch->redial.due = dial;
     watch->redial.context = watch;
     watch->redial_us = REDIAL_FIRST_US;
     dial(watch);
     return watch;
+}
+
+struct polos_watch *polos_watch_run(struct polos_client *client, const char *run_id, bool deltas,
+                                    const struct polos_watch_events *events, void *context)
+{
+    return begin(client, run_id, false, deltas, events, context);
+}
+
+struct polos_watch *polos_watch_tree(struct polos_client *client, const char *run_id, bool deltas,
+                                     const struct polos_watch_events *events, void *context)
+{
+    return begin(client, run_id, true, deltas, events, context);
 }
 
 static void cancel_later(void *context)

@@ -8,7 +8,7 @@
  *   load watch     --watchers W --rate D       D progress deltas a second to W watchers of one run
  *   load park      --count R                   starts R runs that nobody hosts
  *   load list      --in-flight N --seconds S   N callers page through lists that fit no run
- *   load replay    --in-flight N --seconds S   N watchers read the newest run from start to end
+ *   load replay    --in-flight N --seconds S   N watchers read the newest run, or a root's tree
  *   load live      --count R                   R runs at work, until standard input ends
  *   load flat      --steps M --count R         R runs one by one: first gaps of steps, last gaps
  *   load pipeline  --steps M --in-flight N     one run, N steps on their way at any time

@@ -1,6 +1,6 @@
 /*
  * A long history followed from its start: some callers watch the newest run, which has ended, to
- * its end, one time after the other, for some seconds.
+ * its end, one time after the other, for some seconds. With the id of a root: its whole tree.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,7 +48,20 @@ static void watch(struct reader *reader)
     static const struct polos_watch_events events = {.event = seen, .closed = closed};
     reader->begun_us = polos_now_us();
     open_count++;
-    polos_watch_run(reader->load->client, run_id, false, &events, reader);
+    if (reader->load->options.run_id != NULL) {
+        polos_watch_tree(reader->load->client, reader->load->options.run_id, false, &events,
+                         reader);
+    } else {
+        polos_watch_run(reader->load->client, run_id, false, &events, reader);
+    }
+}
+
+static void begin(struct load *load)
+{
+    for (unsigned i = 0; i < load->options.in_flight; i++) {
+        readers[i].load = load;
+        watch(&readers[i]);
+    }
 }
 
 static void listed(void *context, const struct polos_error *error, const ProtobufCMessage *answer)
@@ -61,10 +74,7 @@ static void listed(void *context, const struct polos_error *error, const Protobu
         exit(1);
     }
     memcpy(run_id, page->runs[0]->id, strlen(page->runs[0]->id) + 1);
-    for (unsigned i = 0; i < load->options.in_flight; i++) {
-        readers[i].load = load;
-        watch(&readers[i]);
-    }
+    begin(load);
 }
 
 void load_replay(struct load *load)
@@ -77,7 +87,11 @@ void load_replay(struct load *load)
     until_us = polos_now_us() + load->options.seconds * (uint64_t)1000000;
     tally_begin(&load->tally);
     request.page_size = 1;
-    polos_call(load->client, POLOS_RUN_LIST, &request.base, 0, listed, load);
+    if (load->options.run_id != NULL) {
+        begin(load);
+    } else {
+        polos_call(load->client, POLOS_RUN_LIST, &request.base, 0, listed, load);
+    }
     polos_loop_run(load->loop);
     double replays = (double)load->tally.count;
     printf("{\"bench\": \"replay\", \"facts_per_s\": %.0f, ",

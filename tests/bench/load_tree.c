@@ -135,7 +135,7 @@ void load_tree(struct load *load)
     cancel(load);
     look(load);
     polos_loop_run(load->loop);
-    printf("{\"bench\": \"cancel\", \"cancels_per_s\": %.0f, ",
+    printf("{\"bench\": \"cancel\", \"run_id\": \"%s\", \"cancels_per_s\": %.0f, ", tree.root_id,
            tally_per_second(&load->tally, tree.ordered));
     tally_print(&load->tally, tree.ordered);
     printf("}\n");

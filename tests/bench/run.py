@@ -137,6 +137,9 @@ ROWS = {
     "step_p50_beside_cancel": ("ms", None, "step_p50_at_1"),
     "step_p99_beside_cancel": ("ms", None, "step_p99_at_1"),
     "rss_tree": ("MB", None, None),
+    "tree_facts_watched": ("/s", None, "empty_calls"),
+    "step_p50_beside_tree_watch": ("ms", None, "step_p50_at_1"),
+    "rss_tree_watch": ("MB", None, None),
     "big_run_read": ("MB/s", None, None),
     "big_run_given": ("MB/s", None, None),
     "step_p50_beside_big_run": ("ms", None, "step_p50_at_1"),
@@ -564,7 +567,8 @@ def measure_replays(bench):
 
 
 def measure_tree(bench):
-    """All below one run are cancelled while another takes its steps."""
+    """All below one run are cancelled while another takes its steps; then the whole tree is watched
+    from its start to its end, by one, and again beside steps, by some."""
     steps = bench.sizes["steps"][1]
     with bench.server() as server:
         with bench.asked(server, "tree", count=bench.sizes["tree"]) as tree:
@@ -572,9 +576,16 @@ def measure_tree(bench):
             tree.stdin.write("cancel\n")
             tree.stdin.flush()
             found = bench.load(server, "steps", in_flight=1, steps=steps)
-            bench.note("children_cancelled", json.loads(tree.stdout.read())["cancels_per_s"])
+            left = json.loads(tree.stdout.read())
+            bench.note("children_cancelled", left["cancels_per_s"])
         bench.note("step_p50_beside_cancel", found["p50_us"] / 1000)
         bench.note("step_p99_beside_cancel", found["p99_us"] / 1000)
+        found = bench.load(server, "replay", run_id=left["run_id"], in_flight=1, seconds=1)
+        bench.note("tree_facts_watched", found["facts_per_s"])
+        with bench.beside(server, "replay", run_id=left["run_id"], in_flight=10, seconds=600):
+            found = bench.load(server, "steps", in_flight=1, steps=steps)
+        bench.note("step_p50_beside_tree_watch", found["p50_us"] / 1000)
+        bench.note("rss_tree_watch", server.rss_peak_mb())
 
 
 def measure_big_run(bench):
