@@ -4,7 +4,7 @@
  *
  *     driver.mjs SERVER_URL EFFECTS_URL
  *
- * Written against the public API alone; README.md says what the operations are.
+ * Written against the public API alone; driver.py says what the operations are.
  */
 import { request } from "node:http";
 import { createInterface } from "node:readline";
@@ -21,6 +21,7 @@ import {
   defineAgent,
   defineTool,
   defineWorkflow,
+  sleep,
   type BatchWorkflowInput,
   type StandardSchema,
   type StepOptions,
@@ -78,6 +79,7 @@ function errorOf(told: Told): Error {
   const message = String(told["message"] ?? "");
   const kinds: Record<string, () => Error> = {
     boom: () => new Boom(message),
+    nul: () => new Boom("a\u0000b"),
     nonretryable: () => new NonRetryableError(message),
     group: () => new AggregateError([new Boom(message), new Boom("another")], "several"),
     unprintable: () => new Unprintable(),
@@ -124,7 +126,8 @@ class Program {
   async all(ops: Op[]): Promise<void> {
     for (const op of ops) {
       const name = Object.keys(op).find((each) => each in OPS)!;
-      const value = await OPS[name]!(this, op, this.filled(op[name]));
+      const given: unknown = WITH_OPS.includes(name) ? op[name] : this.filled(op[name]);
+      const value = await OPS[name]!(this, op, given);
       if ("as" in op) this.names[op["as"] as string] = value ?? null;
     }
   }
@@ -159,11 +162,14 @@ function repeated(value: any, times = 1): any {
   return times > 1 ? (value as string).repeat(times) : value;
 }
 
+const REFUSED = ["InvalidArgumentError", "NotJsonError", "OutcomeTooLargeError"];
+
 /** What code sees of what it caught. */
 function caught(error: any): Told {
   if (error instanceof StepExecutionError)
     return { class: "StepExecutionError", type: error.errorType, message: error.message };
   if (error instanceof AggregateError) return { class: "group", of: error.errors.map(caught) };
+  if (REFUSED.includes(error.name)) return { class: "refused" };
   if (error instanceof PolosError)
     return { class: error.name, reason: error.reason, field: error.field };
   return { class: error.name, message: error.message };
@@ -233,9 +239,8 @@ const OPS: Record<string, (program: Program, op: Op, value: any) => Promise<any>
     return found.map(({ success, result, error }) => ({ success, result, error }));
   },
   async agent(program, op, key: string) {
-    const agent = AGENTS[op["agent"] ?? "plain"]!;
-    const script: unknown = program.filled(op["script"]);
-    const config = agent.withInput(program.filled(op["input"]), { script });
+    const agent = AGENTS[op["kind"] ?? "plain"]!;
+    const config = agent.withInput(program.filled(op["input"]), { script: op["script"] });
     return (await program.ctx.step.agentInvokeAndWait(key, config)).result;
   },
   race(program, op) {
@@ -290,6 +295,9 @@ const OPS: Record<string, (program: Program, op: Op, value: any) => Promise<any>
   now: ({ ctx }, _op, key: string) => ctx.step.now(key),
   random: ({ ctx }, _op, key: string) => ctx.step.random(key),
   plain: ({ ctx }, _op, key: string) => effect(ctx, key),
+  async until_cancelling({ ctx }) {
+    while (!ctx.isCancelling) await sleep(5);
+  },
   async repeat(program, op, times: number) {
     for (let number = 0; number < times; number++) {
       program.names["i"] = number;
@@ -298,7 +306,7 @@ const OPS: Record<string, (program: Program, op: Op, value: any) => Promise<any>
   },
   async depth(program, op, depth: number) {
     if (depth === 0) return 0;
-    const again = program.payload({ ...op, input: { depth: depth - 1 } });
+    const again = program.payload({ ...op, input: depth - 1 });
     return 1 + (await program.ctx.step.invokeAndWait<object, number>("child", "conform", again));
   },
   async let(_program, _op, value) {
@@ -312,6 +320,8 @@ const OPS: Record<string, (program: Program, op: Op, value: any) => Promise<any>
     while (performance.now() < until);
   },
 };
+
+const WITH_OPS = ["race", "all", "settled", "in_order", "try"];
 
 function childOptions(op: Op): { maxRetries?: number } {
   return "retries" in op ? { maxRetries: op["retries"] } : {};

@@ -3,7 +3,16 @@ does what the runner says, one line of JSON at a time.
 
     driver.py SERVER_URL EFFECTS_URL
 
-Written against the public API alone; README.md says what the operations are.
+Written against the public API alone. An operation is an object with one of these names; "as" names
+what it gives, {"$": name} stands for that, "{name}" within texts; "input" is what it is given.
+
+    step (an effect, or value, raise, odd; retries, timeout), uuid, now, random
+    sleep, until, suspend, event, publish, resume               waits, events and answers
+    invoke, invoke_wait, batch, agent, depth                    children
+    all, race, settled, in_order, group, timeout, patience      several at once, what is given up
+    try (catch, cancelled, finally), raise, return, repeat, let, same
+    set, get                                                    the state
+    plain, until_cancelling, spin                               what is no step
 """
 
 from __future__ import annotations
@@ -23,6 +32,7 @@ from pydantic import BaseModel
 from polos import (
     Agent,
     BatchWorkflowInput,
+    EventData,
     ExecutionHandle,
     NonRetryableError,
     Polos,
@@ -30,11 +40,11 @@ from polos import (
     RunFailedError,
     StepExecutionError,
     WorkflowContext,
+    events,
     tool,
     workflow,
 )
-from polos.errors import ExecutionCancelledError, PolosError
-from polos.events import EventData
+from polos.errors import PolosError
 
 EFFECTS = ""  # where effects are done
 READ_LIMIT = 16 * 1024 * 1024
@@ -97,6 +107,7 @@ def _error_of(told: dict[str, Any]) -> BaseException:
     message = told.get("message", "")
     kinds: dict[str, Callable[[], BaseException]] = {
         "boom": lambda: Boom(message),
+        "nul": lambda: Boom("a\0b"),
         "nonretryable": lambda: NonRetryableError(message),
         "group": lambda: ExceptionGroup("several", [Boom(message), Boom("another")]),
         "unprintable": lambda: Unprintable(),
@@ -134,7 +145,8 @@ class Program:
     async def all_of(self, ops: list[dict[str, Any]]) -> None:
         for op in ops:
             name = next(name for name in op if name in OPS)
-            value = await OPS[name](self, op, self.filled(op[name]))
+            given = op[name] if name in WITH_OPS else self.filled(op[name])
+            value = await OPS[name](self, op, given)
             if "as" in op:
                 self.names[op["as"]] = value
 
@@ -239,8 +251,8 @@ async def _batch(program: Program, op: dict[str, Any], key: str) -> Any:
 
 
 async def _agent(program: Program, op: dict[str, Any], key: str) -> Any:
-    agent = AGENTS[op.get("agent", "plain")]
-    config = agent.with_input(program.filled(op["input"]), script=program.filled(op["script"]))
+    agent = AGENTS[op.get("kind", "plain")]
+    config = agent.with_input(program.filled(op["input"]), script=op["script"])
     found = await program.ctx.step.agent_invoke_and_wait(key, config)
     answer = found.result
     return answer.model_dump() if isinstance(answer, BaseModel) else answer
@@ -298,7 +310,7 @@ async def _try(program: Program, op: dict[str, Any], ops: Any) -> Any:
         await program.all_of(op["try"])
     except Returned:
         raise
-    except ExecutionCancelledError:
+    except asyncio.CancelledError:
         await program.all_of(op.get("cancelled", []))
         raise
     except Exception as error:
@@ -316,6 +328,8 @@ def caught(error: BaseException) -> dict[str, Any]:
         return {"class": "StepExecutionError", "type": error.error_type, "message": str(error)}
     if isinstance(error, ExceptionGroup):
         return {"class": "group", "of": [caught(each) for each in error.exceptions]}
+    if isinstance(error, (ValueError, TypeError)):
+        return {"class": "refused"}
     if isinstance(error, PolosError):
         return {"class": type(error).__name__, "reason": error.reason, "field": error.field}
     return {"class": type(error).__name__, "message": str(error)}
@@ -357,6 +371,12 @@ async def _plain(program: Program, op: dict[str, Any], key: str) -> Any:
     return await effect(program.ctx, key)
 
 
+async def _until_cancelling(program: Program, op: dict[str, Any], given: Any) -> Any:
+    """Something of the code's own, until its host knows that the run is being cancelled."""
+    while not program.ctx.is_cancelling:
+        await asyncio.sleep(0.005)
+
+
 async def _repeat(program: Program, op: dict[str, Any], times: int) -> Any:
     for number in range(times):
         program.names["i"] = number
@@ -367,7 +387,7 @@ async def _child_or_end(program: Program, op: dict[str, Any], depth: int) -> Any
     """A chain of children, each in the one before; the last has no more."""
     if depth == 0:
         return 0
-    again = {**op, "input": {"depth": depth - 1}}
+    again = {**op, "input": depth - 1}
     child = program.ctx.step.invoke_and_wait("child", "conform", program.payload(again))
     return 1 + await child
 
@@ -414,12 +434,15 @@ OPS: dict[str, Callable[[Program, dict[str, Any], Any], Awaitable[Any]]] = {
     "now": _now,
     "random": _random,
     "plain": _plain,
+    "until_cancelling": _until_cancelling,
     "repeat": _repeat,
     "depth": _child_or_end,
     "let": _identity,
     "same": _same,
     "spin": _spin,
 }
+
+WITH_OPS = frozenset({"race", "all", "settled", "in_order", "group", "try"})
 
 ODD: dict[str, Callable[[], Any]] = {
     "function": lambda: (lambda: None),
@@ -517,8 +540,6 @@ async def _answered(polos: Polos, told: dict[str, Any]) -> Any:
 
 
 async def _published(polos: Polos, told: dict[str, Any]) -> Any:
-    from polos import events
-
     data = EventData(event_type=told.get("type"), data=told["data"])
     await events.publish(polos, told["topic"], data)
     return {}

@@ -14,7 +14,8 @@ WAIT_SECONDS = 30
 class Effects:
     """Effects by their names. What a scenario says of one, each of them optional:
 
-    hold    how many of its tries wait until they are let go (true: all)
+    hold    which of its tries wait until they are let go: the first so many, those of a list,
+            or all (true)
     raise   how it fails ("boom", "nonretryable", ...), with `message`
     fails   only so many tries fail
     value   what it gives; default: how often it was tried
@@ -77,7 +78,7 @@ class Effects:
             self._changed.notify_all()
             number = self.counts[key]
             hold = said.get("hold", 0)
-            if hold is True or number <= hold:
+            if hold is True or (number in hold if isinstance(hold, list) else number <= hold):
                 self._held[key] += 1
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: self._open[key] > 0 or self._life != life)

@@ -4,6 +4,8 @@
     instants       "T"; that they do not go backwards is looked at before
     hosts          "host-1", ...; deployments and whoever answers by name stay
     errors         without stacks, modules, and the place in the file that Python tells
+    misfits        "does not fit ...", "has no JSON form ...": what else is said comes from pydantic
+                   and zod, or names the language's own kinds of values
     texts          keys in double quotes, as one of the two languages writes them
 """
 
@@ -18,6 +20,7 @@ from polos._facts import data_of, type_of
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 MODULE = re.compile(r"\b(?:__main__|driver)\.(?=[A-Z])")
 PLACE = re.compile(r" \(\w+\.py:\d+, in [\w.<>]+\)")
+MISFIT = re.compile(r"(does not fit|do not fit|has no JSON form).*", re.S)
 QUOTED = re.compile(r"(?<!\w)'([^']*)'(?!\w)")
 INSTANT_MS = 10**12
 
@@ -55,8 +58,8 @@ def plain(value: Any, names: Names, mask: tuple[str, ...] = ()) -> Any:
             continue
         if key == "host_id":
             found[key] = names.of("host", each)
-        elif key == "idempotency_key":
-            found[key] = "K"
+        elif key in ("idempotency_key", "definition_hash", "usage", "answer_schema"):
+            found[key] = "..."
         elif key.endswith("_ms") and isinstance(each, int) and each > INSTANT_MS:
             found[key] = "T"
         elif key == "value" and value.get("key") in mask:
@@ -67,7 +70,8 @@ def plain(value: Any, names: Names, mask: tuple[str, ...] = ()) -> Any:
 
 
 def text(given: str) -> str:
-    return QUOTED.sub(r'"\1"', PLACE.sub("", MODULE.sub("", given)))
+    given = MISFIT.sub(r"\1 ...", PLACE.sub("", MODULE.sub("", given)))
+    return QUOTED.sub(r'"\1"', given)
 
 
 def compact(value: Any) -> str:

@@ -147,6 +147,10 @@ class Place:
             if not token:
                 return found
 
+    def cancel(self, run: str, cause: str) -> None:
+        request = runs_pb2.RunServiceCancelRequest(run_id=run, cause=cause)
+        self._call("Cancel", request, runs_pb2.RunServiceCancelResponse)
+
     def wait_for(self, run: str, kind: str, count: int = 1) -> None:
         """Returns once the run has so many facts of a kind."""
         for fact in self._watched(run):

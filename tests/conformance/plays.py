@@ -1,4 +1,9 @@
-"""Plays a scenario in one place, and writes down what came of it."""
+"""Plays a scenario in one place, and writes down what came of it.
+
+What the runner may do, in order: start, cancel, answer, publish; held, done, open (effects); until
+(a run has a fact), ended, below (a child, by a name); kill (host or server), end and begin (the
+host), cancel_raw (without one).
+"""
 
 from __future__ import annotations
 
@@ -25,8 +30,10 @@ class Scenario:
         self.play: list[dict[str, Any]] = self.told.get("play", [{"start": "main"}])
         self.host: dict[str, str] = self.told.get("host", {})
         self.mask: tuple[str, ...] = tuple(self.told.get("mask", ()))
+        kills = any(name in action for action in self.play for name in ("kill", "end"))
+        self.lease_ms = 2500 if kills else 20_000
         self.only: str = self.told.get("only", "")
-        self.known: str = self.told.get("known", "")
+        self.known: dict[str, Any] = self.told.get("known", {})
 
     @property
     def golden(self) -> Path:
@@ -44,6 +51,7 @@ class Play:
         self.scenario = scenario
         self.place = place
         self.runs: dict[str, str] = {}
+        self.children: dict[str, str] = {}
         self.told: list[tuple[str, Any]] = []  # answers to be compared
 
     def text(self) -> str:
@@ -52,8 +60,6 @@ class Play:
         for action in self.scenario.play:
             do = next(name for name in action if name in ACTIONS)
             ACTIONS[do](self, action, action[do])
-        for run in self.runs.values():
-            self.place.wait_ended(run)
         results = {name: self._ask(do="result", run=run) for name, run in self.runs.items()}
         return self._written(results)
 
@@ -64,6 +70,7 @@ class Play:
         seen = set(waiting)
         while waiting:
             run = waiting.pop(0)
+            self.place.wait_ended(run)
             facts = self.place.history(run)
             histories += ["", names.of("run", run), *lines_of(facts, names, mask)]
             below = [each for each in children_in(facts) if each not in seen]
@@ -73,6 +80,12 @@ class Play:
         told += [f"result of {n}: {compact(plain(found, names))}" for n, found in results.items()]
         told += [f"effects: {compact(dict(sorted(self.place.effects.counts.items())))}"]
         return "\n".join([*told, *histories]) + "\n"
+
+    def _with_runs(self, value: Any) -> Any:
+        """With the id of a run that was started for "@NAME"."""
+        if isinstance(value, str) and value.startswith("@"):
+            return self.runs[value[1:]]
+        return value
 
     def _ask(self, **order: Any) -> Any:
         return self.place.driver.ask(**order)()
@@ -84,12 +97,13 @@ class Play:
     # ---- actions ----
 
     def start(self, action: dict[str, Any], program: str) -> None:
+        given = self._with_runs(action.get("input"))
         order: dict[str, Any] = {"options": action.get("options", {})}
         if "workflow" in action:
-            order |= {"workflow": action["workflow"], "payload": action["input"]}
+            order |= {"workflow": action["workflow"], "payload": given}
         else:
             about = {"program": program, "programs": self.scenario.programs}
-            order["payload"] = {**about, "input": action.get("input")}
+            order["payload"] = {**about, "input": given}
         told = self._ask(do="start", **order)
         if "run" not in told:
             self.told.append((f"start of {program}", told))
@@ -100,8 +114,11 @@ class Play:
         else:
             self.runs[name] = told["run"]
 
+    def _run(self, name: str) -> str:
+        return self.runs.get(name) or self.children[name]
+
     def cancel(self, action: dict[str, Any], run: str) -> None:
-        told = self._ask(do="cancel", run=self.runs[run], cause=action.get("cause", ""))
+        told = self._ask(do="cancel", run=self._run(run), cause=action.get("cause", ""))
         self._note(action, f"cancel of {run}", told)
 
     def answer(self, action: dict[str, Any], run: str) -> None:
@@ -124,10 +141,27 @@ class Play:
         self.place.effects.open(effect)
 
     def until(self, action: dict[str, Any], run: str) -> None:
-        self.place.wait_for(self.runs[run], action["has"], action.get("count", 1))
+        self.place.wait_for(self._run(run), action["has"], action.get("count", 1))
+
+    def below(self, action: dict[str, Any], run: str) -> None:
+        """A child that the run has started, once it has."""
+        self.place.wait_for(self.runs[run], "WAIT_SET")
+        child = children_in(self.place.history(self.runs[run]))[action.get("at", 0)]
+        self.children[action["as"]] = child
 
     def ended(self, action: dict[str, Any], run: str) -> None:
-        self.place.wait_ended(self.runs[run])
+        self.place.wait_ended(self._run(run))
+
+    def end(self, action: dict[str, Any], what: str) -> None:
+        """The host is gone; orders are carried out by nobody until it is there again."""
+        self.place.driver.end()
+
+    def begin(self, action: dict[str, Any], what: str) -> None:
+        self.place.start_host().wait_ready()
+
+    def cancel_raw(self, action: dict[str, Any], run: str) -> None:
+        """By the runner itself: there may be no host."""
+        self.place.cancel(self._run(run), action.get("cause", ""))
 
     def kill(self, action: dict[str, Any], what: str) -> None:
         if what == "host":
@@ -148,5 +182,9 @@ ACTIONS: dict[str, Any] = {
     "open": Play.open,
     "until": Play.until,
     "ended": Play.ended,
+    "below": Play.below,
+    "cancel_raw": Play.cancel_raw,
+    "end": Play.end,
+    "begin": Play.begin,
     "kill": Play.kill,
 }

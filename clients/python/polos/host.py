@@ -64,6 +64,7 @@ from ._wire.errors import backoff, error_from, unreachable
 from ._wire.methods import TOOL_CONNECT
 from .context import WorkflowContext
 from .errors import (
+    ExecutionCancelledError,
     InvalidArgumentError,
     NonDeterminismError,
     NonRetryableError,
@@ -606,6 +607,9 @@ class Host:
                 raise
             if not execution.parked and not execution.cancel_shown and _cancelled_from_outside():
                 raise
+            if execution.cancel_shown and type(error) is asyncio.CancelledError:
+                # The code awaited something of its own.
+                error = ExecutionCancelledError()
             return _failed(error, task, what, execution)
         except (KeyboardInterrupt, GeneratorExit):
             raise

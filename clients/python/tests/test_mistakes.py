@@ -289,6 +289,7 @@ RAISED: dict[str, tuple[Any, str]] = {
     "a group": (lambda: ExceptionGroup("2", [KeyError("a"), OSError()]), "KeyError: 'a'.*1 more"),
     "a deep group": (deep, "in the deep"),
     "half a character": (lambda: ValueError("\ud800"), r"ValueError: \?"),
+    "U+0000": (lambda: ValueError("a\0b"), "ValueError: a.b"),
     "an exit": (lambda: SystemExit(3), "SystemExit: 3"),
     "the end of a generator": (lambda: GeneratorExit("g"), "GeneratorExit: g"),
     "the end of an iterator": (lambda: StopIteration(1), "StopIteration"),

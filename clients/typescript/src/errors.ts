@@ -136,7 +136,7 @@ export class NonDeterminismError extends PolosError {
  * steps if need be, and let it pass.
  */
 export class ExecutionCancelledError extends PolosError {
-  constructor(message = "the run is being cancelled") {
+  constructor(message = "Execution cancelled") {
     super(message, { reason: "CANCELLED" });
   }
 }

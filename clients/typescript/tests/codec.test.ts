@@ -6,7 +6,7 @@ import { z as z3 } from "zod3";
 import { NotJsonError } from "@polos/sdk";
 import { parse, stringify } from "#sdk/codec/json.js";
 import { errorOutcome } from "#sdk/codec/outcomes.js";
-import { fit, jsonSchemaOf } from "#sdk/codec/schema.js";
+import { answerSchemaOf, fit, jsonSchemaOf } from "#sdk/codec/schema.js";
 
 test("what JSON knows comes back as it was", () => {
   const text = 'a "quoted" \\ 1234567890123456789 \u{1F600}';
@@ -93,6 +93,20 @@ test("schemas of zod 4 and 3 fit values and tell their JSON Schema, closed", asy
   }
 });
 
+test("answers are judged by what the server knows of a schema", () => {
+  const four = z.object({ name: z.string().regex(/^a+$/), odd: z.string().regex(/^(?=a)/) });
+  const three = z3.object({ name: z3.string().regex(/^a+$/), odd: z3.string().regex(/^(?=a)/) });
+  for (const open of [four, three]) {
+    const made = JSON.parse(answerSchemaOf(open)) as any;
+    assert.deepEqual(made.required, ["name", "odd"]);
+    assert.notEqual(made.additionalProperties, false);
+    assert.equal(made.properties.name.pattern, "^a+$");
+    assert.equal(made.properties.odd.pattern, undefined);
+    assert.equal(made.$schema, undefined);
+  }
+  assert.equal(answerSchemaOf(z.object({ at: z.date() })), "");
+});
+
 test("whatever was thrown has an outcome", () => {
   const unprintable = {
     get name() {
@@ -102,6 +116,14 @@ test("whatever was thrown has an outcome", () => {
       throw new Error("no");
     },
   };
+  class Silent extends Error {
+    override get message(): string {
+      throw new Error("no");
+    }
+  }
+  const silent = errorOutcome(new Silent(), "x").result;
+  assert.ok(silent.case === "error");
+  assert.equal(silent.value.message, "<unprintable Error>");
   for (const thrown of [
     undefined,
     null,

@@ -50,7 +50,7 @@ test("payloads and results fit their schemas, with defaults filled in", async ()
   assert.deepEqual(found, { text: "hi ahi a", at: new Date(0) });
   await assert.rejects(greet.run(there.client, { name: 1 as never }), (error) => {
     assert.ok(error instanceof RunFailedError);
-    assert.match(error.message, /the arguments of workflow greet do not fit: name: /);
+    assert.match(error.message, /the arguments of workflow "greet" do not fit: name: /);
     return true;
   });
 });
@@ -189,6 +189,14 @@ bothWays("an answer from outside, as data or as a schema makes it", async () => 
   const { client } = there;
   const handle = await flow.invoke(client);
   await client.resume("answers", handle.id, "first", { yes: 1 });
+  for (let open = false; !open; ) {
+    open = (await client.listSuspensions(handle.id)).some((each) => each.stepKey === "second");
+  }
+  await assert.rejects(client.resume("answers", handle.id, "second", { ok: "yes" }), (error) => {
+    assert.ok(error instanceof InvalidArgumentError);
+    assert.equal(error.reason, "ANSWER_MISFIT");
+    return true;
+  });
   await client.resume("answers", handle.id, "second", { ok: true });
   assert.deepEqual(await handle.getResult(), [{ yes: 1 }, "resume_first", true]);
 });

@@ -157,7 +157,7 @@ def _name_of(cls: type[BaseException]) -> str:
 
 
 def _clean(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _tail(text: str, most: int) -> str:

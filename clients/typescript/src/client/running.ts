@@ -1,4 +1,5 @@
 /** A task at work: its code is run, and how that ends is told. */
+import { shown } from "../checks.js";
 import { stringify } from "../codec/json.js";
 import {
   errorOutcome,
@@ -124,7 +125,7 @@ function lastStateOf(execution: Execution): string {
   }
 }
 
-/** "workflow fulfil-order". */
+/** 'workflow "fulfil-order"'. */
 export function nameOfTask(task: Task): string {
-  return `${task.kind === TaskKind.TOOL ? "tool" : "workflow"} ${task.name}`;
+  return `${task.kind === TaskKind.TOOL ? "tool" : "workflow"} ${shown(task.name)}`;
 }

@@ -85,7 +85,11 @@ export function stackOf(thrown: unknown): string {
   const found: string[] = [];
   let error = thrown;
   for (let depth = 0; error instanceof Error && depth < 10; depth++) {
-    found.push(String(error.stack ?? ""));
+    try {
+      found.push(String(error.stack ?? ""));
+    } catch {
+      found.push(textOf(error)); // it cannot say it
+    }
     error = error.cause;
   }
   return found.filter(Boolean).join("\nCaused by: ");

@@ -96,7 +96,47 @@ export function jsonSchemaOf(schema: StandardSchema, what: string, isStrict = fa
   return plain;
 }
 
-function madeOf(schema: StandardSchema): JsonSchema | undefined {
+const PLAIN_PATTERN =
+  /^(?:[^\\(]|\((?!\?)|\(\?:|\\[^A-Za-z1-9]|\\[dDwWsSbBtnrfvcxu])*$/;
+
+/**
+ * The JSON Schema by which the server judges answers that are to fit a schema, as JSON; empty:
+ * there is none. What the server does not know of patterns is left to the schema itself.
+ */
+export function answerSchemaOf(schema: StandardSchema): string {
+  try {
+    const found = madeOf(schema, "strict");
+    if (!found) return "";
+    const { $schema: _, ...plain } = found;
+    return JSON.stringify(withPlainPatterns(plain));
+  } catch {
+    return ""; // it holds what has no JSON Schema
+  }
+}
+
+const VALUES = ["const", "enum", "default", "examples"];
+
+function withPlainPatterns(node: unknown): unknown {
+  if (Array.isArray(node)) return node.map(withPlainPatterns);
+  if (typeof node !== "object" || node === null) return node;
+  const schema = node as JsonSchema;
+  const lost = isPlain(schema["pattern"]) ? [] : ["pattern"];
+  const names = schema["patternProperties"];
+  if (typeof names === "object" && !Object.keys(names ?? {}).every(isPlain)) {
+    lost.push("patternProperties", "additionalProperties");
+  }
+  const kept = Object.entries(schema).filter(([key]) => !lost.includes(key));
+  const plain = ([key, value]: [string, unknown]) =>
+    VALUES.includes(key) ? [key, value] : [key, withPlainPatterns(value)];
+  return Object.fromEntries(kept.map(plain));
+}
+
+function isPlain(pattern: unknown): boolean {
+  return typeof pattern !== "string" || PLAIN_PATTERN.test(pattern);
+}
+
+/** `closes`: which objects zod 3 closes; by default also those that drop what they do not know. */
+function madeOf(schema: StandardSchema, closes = "passthrough"): JsonSchema | undefined {
   const own = schema as unknown as OwnJsonSchema;
   const standard = own["~standard"].jsonSchema;
   if (standard) return standard.input({ target: "draft-2020-12" });
@@ -105,7 +145,7 @@ function madeOf(schema: StandardSchema): JsonSchema | undefined {
   if (own._zod) return required("zod").toJSONSchema(schema, { io: "input" });
   if (own._def?.typeName) {
     const convert = required("zod-to-json-schema").zodToJsonSchema;
-    return convert(schema, { $refStrategy: "none" });
+    return convert(schema, { $refStrategy: "none", removeAdditionalStrategy: closes });
   }
   return undefined;
 }

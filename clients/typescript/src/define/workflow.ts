@@ -1,6 +1,6 @@
 /** Workflows: durable functions that run in this process. */
 import { create } from "@bufbuild/protobuf";
-import { checkNames, checkedId, refuse } from "../checks.js";
+import { checkNames, checkedId, refuse, shown } from "../checks.js";
 import { checkSchema, fit, type StandardSchema } from "../codec/schema.js";
 import { parse } from "../codec/json.js";
 import { InputError, InvalidArgumentError, OutputError } from "../errors.js";
@@ -185,14 +185,16 @@ export class Workflow<In = any, State = any, Out = any> implements Target<In, Ou
   }
 
   private async inputOf(inputJson: string): Promise<any> {
-    let value = parsedInput(inputJson, `${this.kind} ${this.id}`);
+    let value = parsedInput(inputJson, `${this.kind} ${shown(this.id)}`);
     if (this.config.triggerOnEvent !== undefined) value = eventFields(value);
     if (this.config.schedule !== undefined) value = scheduleFields(value);
     const schema = this.payloadSchema;
     if (schema === undefined) return value;
     const found = await fit(schema, value ?? {});
     if (found.problem === undefined) return found.value;
-    throw new InputError(`the arguments of ${this.kind} ${this.id} do not fit: ${found.problem}`);
+    throw new InputError(
+      `the arguments of ${this.kind} ${shown(this.id)} do not fit: ${found.problem}`,
+    );
   }
 }
 
@@ -200,7 +202,8 @@ function parsedInput(inputJson: string, what: string): unknown {
   try {
     return parse(inputJson || "null");
   } catch (error) {
-    throw new InputError(`the arguments of ${what} are not valid JSON: ${String(error)}`);
+    throw new InputError(
+      `the arguments of ${what} are not valid JSON: ${String(error)}`);
   }
 }
 
@@ -210,7 +213,7 @@ export async function fitted(target: Target, value: unknown, runId: string): Pro
   if (schema === undefined) return value;
   const found = await fit(schema, value);
   if (found.problem === undefined) return found.value;
-  const message = `the result of ${target.kind} ${target.id} does not fit: ${found.problem}`;
+  const message = `the result of ${target.kind} ${shown(target.id)} does not fit: ${found.problem}`;
   throw new OutputError(message, { runId });
 }
 

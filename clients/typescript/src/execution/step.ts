@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { shown } from "../checks.js";
 import { parse, stringify, stringifyArgument } from "../codec/json.js";
 import { valueOutcome } from "../codec/outcomes.js";
-import { fit, type OutputOf, type StandardSchema } from "../codec/schema.js";
+import { answerSchemaOf, fit, type OutputOf, type StandardSchema } from "../codec/schema.js";
 import { durationOf, timestampOf } from "../codec/times.js";
 import {
   ExecutionCancelledError,
@@ -236,8 +236,10 @@ export class Step {
   /**
    * Waits for an answer from outside: client.resume(...) of anybody, anywhere.
    *
-   * Gives what the schema makes of the answer (one that does not fit fails the step, `errorType`
-   * "ANSWER_INVALID"), or without one a ResumeEvent, whose `data` is the answer.
+   * Gives what the schema makes of the answer, or without one a ResumeEvent, whose `data` is the
+   * answer. An answer that does not fit the JSON Schema of the schema is refused where it is given
+   * (InvalidArgumentError), and the step goes on waiting; one that fits that, and not the schema,
+   * fails the step (`errorType` "ANSWER_INVALID").
    */
   suspend<S extends StandardSchema>(
     key: string,
@@ -254,7 +256,8 @@ export class Step {
       `the data of suspend(${shown(key)})`,
       "data",
     );
-    const value = { dataJson, timeout: timeoutOf(key, options.timeout) };
+    const answerSchemaJson = options.schema === undefined ? "" : answerSchemaOf(options.schema);
+    const value = { dataJson, answerSchemaJson, timeout: timeoutOf(key, options.timeout) };
     const told = (await this.#ordered(key, "suspend", { case: "suspend", value })) as any;
     const answer: unknown = told?.data ?? null;
     if (options.schema === undefined) return this.#resumed(key, answer, told ?? {});
