@@ -18,6 +18,7 @@ from typing import Any
 import grpc
 from effects import Effects
 from google.protobuf.message import Message
+from proxy import OPTIONS, Proxy
 
 from polos.testing import Server
 from polos.v1 import history_pb2, runs_pb2
@@ -106,28 +107,39 @@ class Place:
         language: str,
         environment: dict[str, str] | None = None,
         server_environment: dict[str, str] | None = None,
+        is_proxied: bool = False,
     ) -> None:
         self.language = language
         self.environment = environment or {}
         self.effects = Effects()
         self.server = Server(environment=server_environment)
         self.server.__enter__()
-        self.channel = grpc.insecure_channel(self.server.url.removeprefix("http://"))
+        self.channel = grpc.insecure_channel(self.address, options=OPTIONS)
+        self.proxy = Proxy(self.address) if is_proxied else None
         self.drivers: list[Driver] = []
         self.start_host().wait_ready()
+
+    @property
+    def address(self) -> str:
+        return self.server.url.removeprefix("http://")
 
     @property
     def driver(self) -> Driver:
         return self.drivers[-1]
 
     def start_host(self) -> Driver:
-        driver = Driver(self.language, self.server.url, self.effects.url, self.environment)
+        address = self.address if self.proxy is None else self.proxy.address
+        driver = Driver(
+            self.language, f"http://{address}", self.effects.url, self.environment
+        )
         self.drivers.append(driver)
         return driver
 
     def close(self) -> None:
         for driver in self.drivers:
             driver.end()
+        if self.proxy is not None:
+            self.proxy.close()
         self.channel.close()
         self.effects.close()
         self.server.__exit__(None, None, None)
@@ -161,9 +173,15 @@ class Place:
             assert word not in ENDED, f"the run ended before {kind}"
 
     def wait_ended(self, run: str) -> None:
-        for fact in self._watched(run):
-            if (fact.WhichOneof("event") or "").upper() in ENDED:
-                return
+        """Returns once the run has ended, also when the server goes away meanwhile."""
+        while True:
+            try:
+                for fact in self._watched(run):
+                    if (fact.WhichOneof("event") or "").upper() in ENDED:
+                        return
+            except grpc.RpcError as error:
+                if error.code() != grpc.StatusCode.UNAVAILABLE:
+                    raise
 
     def _watched(self, run: str) -> Iterator[history_pb2.HistoryEvent]:
         watch = self.channel.unary_stream(
@@ -171,7 +189,8 @@ class Place:
             request_serializer=runs_pb2.RunServiceWatchRequest.SerializeToString,
             response_deserializer=runs_pb2.RunServiceWatchResponse.FromString,
         )
-        call = watch(runs_pb2.RunServiceWatchRequest(run_id=run), timeout=WAIT_SECONDS)
+        request = runs_pb2.RunServiceWatchRequest(run_id=run)
+        call = watch(request, timeout=WAIT_SECONDS, wait_for_ready=True)
         try:
             for told in call:
                 if told.WhichOneof("event") == "fact":
@@ -185,4 +204,9 @@ class Place:
             request_serializer=type(request).SerializeToString,
             response_deserializer=answer.FromString,
         )
-        return call(request, timeout=WAIT_SECONDS, wait_for_ready=True)
+        while True:
+            try:
+                return call(request, timeout=WAIT_SECONDS, wait_for_ready=True)
+            except grpc.RpcError as error:
+                if error.code() != grpc.StatusCode.UNAVAILABLE:
+                    raise

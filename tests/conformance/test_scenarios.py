@@ -77,7 +77,7 @@ def test_scenario(scenario: Scenario, places: Places) -> None:
             assert text != golden, f"{language} does not lack {lacks} any more: see {scenario.path}"
             wanted, text = without(golden, lacks), without(text, lacks)
         if text != wanted:
-            pytest.fail(f"{language} differs:\n{_difference(wanted, text)}", pytrace=False)
+            pytest.fail(f"{language} differs:\n{difference(wanted, text)}", pytrace=False)
 
 
 def without(text: str, kinds: list[str]) -> str:
@@ -86,6 +86,6 @@ def without(text: str, kinds: list[str]) -> str:
     return "\n".join(line for line in lines if line.split(" ")[0] not in kinds)
 
 
-def _difference(golden: str, text: str) -> str:
+def difference(golden: str, text: str) -> str:
     lines = unified_diff(golden.splitlines(), text.splitlines(), "golden", "here", lineterm="", n=1)
     return "\n".join(lines)
