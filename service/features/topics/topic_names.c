@@ -89,8 +89,11 @@ static enum owed_result delete_events(struct partition *partition, struct owed *
     uint64_t from = endian_get_be((const char *)owed->cursor.bytes, 8);
     uint64_t up_to = endian_get_be((const char *)owed->cursor.bytes + 8, 8);
     assert(*budget > 0);
-    if (owed->at_hand != NULL || topics_of(partition)->is_waking_on) {
+    if (owed->at_hand != NULL) {
         return OWED_GOES_ON;
+    }
+    if (topics_of(partition)->is_waking_on) {
+        return OWED_LATER; /* It may wait for the store itself: not round after round. */
     }
     for (; from <= up_to && *budget > 0; from++, --*budget) {
         char key[KEY_BYTES_MAX];
