@@ -50,6 +50,7 @@ static Polos__V1__SettledStep **steps(struct arena *arena, const struct settled_
         ret[i]->facts_seen = from[i].facts_seen;
         ret[i]->retry_count = from[i].retry_count;
         ret[i]->try_number = from[i].try_number;
+        ret[i]->steps_before = from[i].steps_before;
         ret[i]->pause = times_length(arena, from[i].pause_ms);
     }
     return ret;
@@ -109,6 +110,7 @@ static void put_result(struct arena *arena, const struct server_message *from,
     if (!result->has_more) {
         result->step = shown_step(arena, from->outcome.key, (Polos__V1__StepKind)from->outcome.kind,
                                   &from->outcome.outcome);
+        result->step->steps_before = from->outcome.steps_before;
     }
     ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_STEP_RESULT;
     ret->step_result = result;

@@ -21,6 +21,7 @@ struct facts_cursor facts_cursor_begin(const struct facts_cursor *from)
         .waits_only = from->waits_only,
         .start = from->start,
         .until = from->until,
+        .steps = from->wait == 0 ? 0 : from->steps, /* Of one wait it was known before. */
     };
 }
 

@@ -31,6 +31,7 @@ struct facts_cursor {
     bool waits_only; /* ... but not the steps. */
     uint32_t start; /* The seq of the first event to be read; 0: the run's first. */
     uint32_t until; /* Of the last one. */
+    uint32_t steps; /* Facts of the task that hosts told, before what is read next. */
     /* The reader's own, zeros at first. */
     uint32_t record; /* The seq at which the record begins that is read next. */
     uint32_t after; /* The last event that was read. */

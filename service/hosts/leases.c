@@ -93,16 +93,19 @@ void hosts_yield(struct hosts *hosts, struct task_ref task)
 }
 
 void hosts_send_outcome(struct hosts *hosts, struct task_ref task, str key, enum settled_kind kind,
-                        const struct outcome *outcome)
+                        const struct outcome *outcome, uint32_t steps_before)
 {
     const struct task_entry *entry = find_told(hosts, task);
     assert(key.len > 0);
     assert(kind != 0 && kind != SETTLED_CODE);
     if (entry != NULL) {
         session_send(hosts, entry->session,
-                     &(struct server_message){
-                         .kind = SERVER_MESSAGE_OUTCOME,
-                         .outcome = {.task = task, .key = key, .kind = kind, .outcome = *outcome}});
+                     &(struct server_message){.kind = SERVER_MESSAGE_OUTCOME,
+                                              .outcome = {.task = task,
+                                                          .key = key,
+                                                          .kind = kind,
+                                                          .outcome = *outcome,
+                                                          .steps_before = steps_before}});
     }
 }
 

@@ -50,9 +50,10 @@ bool hosts_can_tell(const struct hosts *hosts, struct task_ref task);
 /* Asks the host that holds the task (numbered) to let go of it as soon as its code only waits. */
 void hosts_yield(struct hosts *hosts, struct task_ref task);
 /* Sends a step request's outcome (numbered) to the host that holds the task; without one, nothing:
- * the outcome comes with the task when it is given again. */
+ * the outcome comes with the task when it is given again. steps_before: of the task's facts that
+ * hosts told, how many stand before it. */
 void hosts_send_outcome(struct hosts *hosts, struct task_ref task, str key, enum settled_kind kind,
-                        const struct outcome *outcome);
+                        const struct outcome *outcome, uint32_t steps_before);
 /* Tells the host that holds the task (numbered) what the cursor is to tell, in pieces. Its epoch is
  * set here. */
 void hosts_send_facts(struct hosts *hosts, struct task_ref task, struct facts_cursor cursor);

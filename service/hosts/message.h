@@ -178,6 +178,7 @@ struct settled_step {
     uint32_t retry_count; /* WITHDRAWN. */
     uint32_t try_number; /* TRY. */
     uint64_t pause_ms; /* TRY: what is left of it. */
+    uint32_t steps_before; /* Of a step request: facts that hosts told before it. */
 };
 
 struct facts_cursor; /* facts.h */
@@ -271,6 +272,7 @@ struct server_message {
         str key; /* Empty, with `more`. */
         enum settled_kind kind;
         struct outcome outcome;
+        uint32_t steps_before; /* Facts that hosts told before it. */
         const struct facts_cursor *more; /* What is to be told follows in pieces; NULL: is here. */
     } outcome;
     const struct host_facts *facts; /* FACTS. */

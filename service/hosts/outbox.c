@@ -15,7 +15,7 @@ void outbox_fini(struct outbox *outbox)
     *outbox = (struct outbox){0};
 }
 
-static struct payload **item_of(const struct outbox *outbox, uint64_t seq)
+static struct outbox_item *item_of(const struct outbox *outbox, uint64_t seq)
 {
     return &outbox->items[seq & (outbox->capacity - 1)];
 }
@@ -25,7 +25,7 @@ static void grow(struct outbox *outbox)
     struct outbox wider = *outbox;
     wider.capacity = outbox->capacity == 0 ? OUTBOX_CAPACITY_MIN : outbox->capacity * 2;
     assert(wider.capacity > outbox->capacity);
-    wider.items = xcalloc(wider.capacity, sizeof(struct payload *));
+    wider.items = xcalloc(wider.capacity, sizeof(wider.items[0]));
     for (uint64_t seq = outbox->acknowledged + 1; seq <= outbox->sent; seq++) {
         *item_of(&wider, seq) = *item_of(outbox, seq);
     }
@@ -33,14 +33,14 @@ static void grow(struct outbox *outbox)
     *outbox = wider;
 }
 
-void outbox_push(struct outbox *outbox, struct payload *payload)
+void outbox_push(struct outbox *outbox, struct payload *payload, uint64_t ack)
 {
     assert(payload != NULL);
     if (outbox_count(outbox) == outbox->capacity) {
         grow(outbox);
     }
     outbox->sent++;
-    *item_of(outbox, outbox->sent) = payload;
+    *item_of(outbox, outbox->sent) = (struct outbox_item){payload, ack};
     outbox->bytes += payload_bytes(payload).len;
 }
 
@@ -61,5 +61,11 @@ bool outbox_acknowledge(struct outbox *outbox, uint64_t seq)
 struct payload *outbox_get(const struct outbox *outbox, uint64_t seq)
 {
     assert(seq > outbox->acknowledged && seq <= outbox->sent);
-    return *item_of(outbox, seq);
+    return item_of(outbox, seq)->payload;
+}
+
+uint64_t outbox_ack(const struct outbox *outbox, uint64_t seq)
+{
+    assert(seq > outbox->acknowledged && seq <= outbox->sent);
+    return item_of(outbox, seq)->ack;
 }

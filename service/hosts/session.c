@@ -268,9 +268,21 @@ void session_set_agents(struct hosts *hosts, struct host_session *session,
     }
 }
 
+/* Never ahead of a message that is still to be sent: what a host told of a task, and what it is
+ * told, keep their order over broken streams. */
+static uint64_t ack_of(const struct host_session *session, const struct server_message *message)
+{
+    const struct outbox *outbox = &session->outbound;
+    uint64_t written =
+        session->written < outbox->acknowledged ? outbox->acknowledged : session->written;
+    assert(written <= outbox->sent);
+    bool is_queued = message->seq != 0 || written == outbox->sent;
+    return is_queued ? session->inbound.handled : outbox_ack(outbox, written + 1);
+}
+
 static struct payload *pack(struct host_session *session, struct server_message *message)
 {
-    message->ack = session->inbound.handled;
+    message->ack = ack_of(session, message);
     message->settled = session->settled;
     struct payload *payload = session->vtable->pack(message);
     assert(payload != NULL);
@@ -295,7 +307,7 @@ void session_send(struct hosts *hosts, struct host_session *session, struct serv
     assert(session->state != SESSION_OVER && session->vtable != NULL);
     message->seq = session->outbound.sent + 1;
     struct payload *payload = pack(session, message);
-    outbox_push(&session->outbound, payload);
+    outbox_push(&session->outbound, payload, message->ack);
     const struct facts_cursor *more = cursor_of(message);
     if (more != NULL) {
         facts_owe(&session->facts, message->seq, more);

@@ -151,6 +151,7 @@ static void note_step(struct world *world, struct sim_run *run, const struct eve
                           .effect = wait->owner,
                           .key = str_hash(wait->key),
                           .value = wait->value,
+                          .is_given_up = wait->is_given_up,
                       });
     }
 }

@@ -96,6 +96,7 @@ struct sim_step {
     uint32_t number; /* 0: a step request. */
     uint64_t key;
     uint64_t value; /* 0: it is put together when it is told. */
+    bool is_given_up; /* Of a wait: by its code. */
     uint32_t try_number; /* Of a try that failed; else 0. */
     uint64_t retry_at_ms; /* By the program's clock. */
 };

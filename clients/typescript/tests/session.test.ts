@@ -337,3 +337,43 @@ test("under cuts at every message a task's steps are told once each, in order", 
     );
   }
 });
+
+/** A task at work that has asked for "w" and told its first step. */
+function atWork(): Session {
+  const session = newSession();
+  session.hello();
+  session.receive(welcome());
+  session.receive(task(1));
+  session.order("r.1", create(StepRequestSchema, { key: "w", request: { case: "sleep", value: {} } }));
+  session.stepDone("r.1", "k", VALUE);
+  said(session);
+  return session;
+}
+
+const resultOf = (stepsBefore: number) =>
+  create(SettledStepSchema, { key: "w", kind: StepKind.SLEEP, outcome: VALUE, stepsBefore });
+
+test("a step that stands before a result is told before it, acknowledged or not", () => {
+  for (const [stepsBefore, kinds_] of [
+    [1, ["welcomed", "stepDurable", "orderSettled"]],
+    [0, ["welcomed", "orderSettled", "stepDurable"]],
+  ] as const) {
+    const session = atWork();
+    session.hello();
+    const events = session.receive(welcome("s2")); // the server was restarted
+    const result = { taskId: "r.1", step: resultOf(stepsBefore) };
+    events.push(...session.receive(told(1, { case: "stepResult", value: result })));
+    events.push(...session.receive(acked(2)));
+    assert.deepEqual(kinds(events), kinds_);
+  }
+});
+
+test("what stands after a result in pieces waits for it", () => {
+  const session = atWork();
+  const result = { taskId: "r.1", hasMore: true };
+  assert.deepEqual(session.receive(told(2, { case: "stepResult", value: result })), []);
+  assert.deepEqual(session.receive(acked(2)), []);
+  const facts = { taskId: "r.1", epoch: 1, facts: [resultOf(0)], isLast: true };
+  const piece = create(ToolServiceConnectResponseSchema, { ack: 2n, facts });
+  assert.deepEqual(kinds(session.receive(piece)), ["orderSettled", "stepDurable"]);
+});

@@ -175,6 +175,7 @@ static bool read_wait_settled(struct reading *reading, const struct event *event
         .has_children =
             wait->kind == SETTLED_CHILDREN && !outcome->failed && outcome->value.len == 0,
         .wait = event->effect,
+        .steps_before = reading->cursor->steps,
     };
     if (!add(reading, fact)) {
         return false;
@@ -261,6 +262,13 @@ static bool read_fact(struct reading *reading, const struct event *event)
     return true;
 }
 
+/* Its task's host told it. */
+static bool is_said(enum event_kind kind)
+{
+    return kind == EVENT_STEP_SETTLED || kind == EVENT_STEP_TRIED || kind == EVENT_CANCEL_SHOWN ||
+           kind == EVENT_WITHDRAWN;
+}
+
 /* What read_event() reads. */
 static const uint64_t kinds_read =
     JOURNAL_KIND(EVENT_RUN_STARTED) | JOURNAL_KIND(EVENT_STEP_SETTLED) |
@@ -286,6 +294,8 @@ static bool read_event(void *context, uint32_t seq, const struct event *event)
         return false;
     }
     cursor->after = seq;
+    cursor->steps +=
+        cursor->wait == 0 && event->effect == cursor->task.effect && is_said(event->kind);
     if (event_state(event).len > 0) {
         cursor->state_seq = seq;
         cursor->state_record = cursor->record;

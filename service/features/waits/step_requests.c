@@ -71,6 +71,7 @@ static void perform_tell(struct partition *partition, const struct act *act)
         bool is_cut;
         cursor.wait = told->wait;
         cursor.start = told->since;
+        cursor.steps = told->steps_before;
         status read =
             replay_children(partition, &cursor, &partition->scratch, &outcome.value, &is_cut);
         if (!status_is_ok(read)) {
@@ -82,7 +83,8 @@ static void perform_tell(struct partition *partition, const struct act *act)
             return;
         }
     }
-    hosts_send_outcome(partition->hosts, task, told->key, told->settled, &outcome);
+    hosts_send_outcome(partition->hosts, task, told->key, told->settled, &outcome,
+                       told->steps_before);
 }
 
 static const struct act_kind tell_act = {.name = "outcome", .perform = perform_tell};
@@ -218,6 +220,7 @@ static bool is_repeated(struct step_request *step, enum verdict *ret)
                 .settled = replay.steps[i].kind,
                 .key = step->message->key,
                 .outcome = outcome_without_stack(&replay.steps[i].outcome),
+                .steps_before = replay.steps[i].steps_before,
             };
             step_request_tell(step->partition, step->run, task->id, &told);
             return true;
@@ -327,7 +330,7 @@ void step_request_resend(struct partition *partition, struct task_ref task)
     for (size_t i = 0; i < replay.count; i++) {
         if (replay.steps[i].is_step_request && !is_asked_again(partition, task, &replay, i)) {
             hosts_send_outcome(partition->hosts, task, replay.steps[i].key, replay.steps[i].kind,
-                               &replay.steps[i].outcome);
+                               &replay.steps[i].outcome, replay.steps[i].steps_before);
         }
     }
 }

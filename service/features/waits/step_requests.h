@@ -29,6 +29,7 @@ struct told {
     enum settled_kind settled; /* What hosts call it. */
     str key; /* The step's. */
     struct outcome outcome; /* Of children without a value: it is read when it is told. */
+    uint32_t steps_before; /* Facts of the task that hosts told before it. */
 };
 
 /* After the commit. Copies what it is given. */

@@ -225,6 +225,7 @@ static void note_outcome(struct partition *partition, struct live_run *run,
         .since = found->seq,
         .key = found->key,
         .outcome = event->wait_settled.outcome,
+        .steps_before = task->steps,
     };
     step_request_tell(partition, run, task->id, &told);
 }

@@ -306,7 +306,7 @@ static void tells_what_changed_over(void **state)
     fixture_init(&fixture, NULL);
     hosts_expect(fixture.hosts, task_number(3), 1, host_hash_of(STR("h")), fixture.now_ms);
     /* What an expected host has to know waits until it has come. */
-    hosts_send_outcome(fixture.hosts, task_number(3), STR("k"), SETTLED_SLEEP, &outcome);
+    hosts_send_outcome(fixture.hosts, task_number(3), STR("k"), SETTLED_SLEEP, &outcome, 0);
     hosts_interrupt(fixture.hosts, task_number(3), 1000);
     link_init(&links[0]);
     assert_int_equal(say_hello(&fixture, &links[0], "h", 5, "a", "", held, 1), CODE_OK);
@@ -321,7 +321,7 @@ static void tells_what_changed_over(void **state)
     assert_int_equal(say_hello(&fixture, &links[1], "h", 5, "a", links[0].wires[0].token, held, 3),
                      CODE_OK);
     assert_string_equal(taken_over(&fixture), "");
-    hosts_send_outcome(fixture.hosts, task_number(2), STR("k"), SETTLED_SLEEP, &outcome);
+    hosts_send_outcome(fixture.hosts, task_number(2), STR("k"), SETTLED_SLEEP, &outcome, 0);
     link_next(&links[1], SERVER_MESSAGE_WELCOME);
     for (uint64_t seq = 1; seq <= 3; seq++) {
         assert_int_equal(link_next(&links[1], SERVER_MESSAGE_TASK)->seq, seq);

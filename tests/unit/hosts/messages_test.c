@@ -220,7 +220,7 @@ static void refuses_what_is_wrong_in_itself(void **state)
 static void send_outcome(struct fixture *fixture, uint32_t task, const char *key)
 {
     struct outcome outcome = {.value = STR("{\"n\": 1}")};
-    hosts_send_outcome(fixture->hosts, task_number(task), str_of(key), SETTLED_SLEEP, &outcome);
+    hosts_send_outcome(fixture->hosts, task_number(task), str_of(key), SETTLED_SLEEP, &outcome, 0);
 }
 
 static void outcomes_are_kept_until_acknowledged(void **state)

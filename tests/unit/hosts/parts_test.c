@@ -117,7 +117,7 @@ static void outbox_keeps_what_is_not_acknowledged(void **state)
     assert_true(outbox_acknowledge(&outbox, 0));
     assert_false(outbox_acknowledge(&outbox, 1));
     for (uint64_t seq = 1; seq <= 1000; seq++) {
-        outbox_push(&outbox, payload_copy(str_make(&seq, sizeof(seq))));
+        outbox_push(&outbox, payload_copy(str_make(&seq, sizeof(seq))), seq / 2);
         if (seq % 3 == 0) {
             assert_true(outbox_acknowledge(&outbox, seq / 3));
         }
@@ -126,6 +126,7 @@ static void outbox_keeps_what_is_not_acknowledged(void **state)
     assert_int_equal(outbox.bytes, (1000 - 333) * sizeof(uint64_t));
     for (uint64_t seq = 334; seq <= 1000; seq++) {
         assert_memory_equal(payload_bytes(outbox_get(&outbox, seq)).ptr, &seq, sizeof(seq));
+        assert_int_equal(outbox_ack(&outbox, seq), seq / 2);
     }
     assert_true(outbox_acknowledge(&outbox, 5)); /* Old news. */
     assert_false(outbox_acknowledge(&outbox, 1001));

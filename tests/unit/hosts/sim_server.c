@@ -133,7 +133,8 @@ static void send_outcome(struct sim *sim, uint32_t task, uint32_t step)
 {
     char key = (char)('0' + step);
     struct outcome outcome = {.value = STR("null")};
-    hosts_send_outcome(sim->hosts, sim_task_ref(task), str_make(&key, 1), SETTLED_SLEEP, &outcome);
+    hosts_send_outcome(sim->hosts, sim_task_ref(task), str_make(&key, 1), SETTLED_SLEEP, &outcome,
+                       0);
 }
 
 static void tell_again(struct sim *sim, const struct sim_link *link)

@@ -201,7 +201,7 @@ static void tell(struct fixture *fixture, size_t count)
 {
     const struct outcome outcome = {.value = STR("1")};
     for (size_t i = 0; i < count; i++) {
-        hosts_send_outcome(fixture->hosts, task_number(1), STR("key"), SETTLED_SLEEP, &outcome);
+        hosts_send_outcome(fixture->hosts, task_number(1), STR("key"), SETTLED_SLEEP, &outcome, 0);
     }
 }
 

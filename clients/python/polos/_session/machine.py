@@ -7,6 +7,10 @@ may come and go meanwhile. The surprising part: a task that comes again with a h
 its code is still at work is not started twice. The work goes on, and its answers carry the new
 epoch. Step requests without a result are said again in every new session: asking twice is asking
 once. All that was said when the stream takes more goes out in one envelope.
+
+The code is given what its task has settled in the journal's order. What it told itself is durable
+when it is acknowledged, or when a result says that it stands before it. While a result comes in
+pieces, an acknowledgement may be of what comes after it, and waits.
 """
 
 from __future__ import annotations
@@ -178,6 +182,7 @@ class _Sent:
 class _Held:
     epoch: int
     steps: int  # said, those that came with the task included
+    durable: int  # of these, the number of the last that the code was told is durable
     outcomes: int = 0  # orders known to be settled
     open: dict[str, steps_pb2.StepRequest] = field(default_factory=dict)  # without a result
     given_up: set[str] = field(default_factory=set)  # keys of orders without a result
@@ -233,6 +238,7 @@ class Session:
     _sent: int = 0  # number of the last numbered message
     _dealt: int = 0  # number of the last server message dealt with
     _told: int = 0  # the acknowledgement the server has last been sent
+    _ahead: list[_Sent] = field(default_factory=list)  # acknowledged, but not its turn
     _partial: _Partial | None = None  # the message whose pieces are on their way
     _unacknowledged: deque[_Sent] = field(default_factory=deque)
     _outgoing: deque[_Sent] = field(default_factory=deque)
@@ -286,7 +292,7 @@ class Session:
                 events += self._receive_message(seq, message)
         if envelope.HasField("facts"):
             events += self._receive_facts(envelope.facts)
-        return events
+        return events + self._catch_up() if self._ahead else events
 
     def take(self) -> host_pb2.ToolServiceConnectRequest | None:
         """What is to be sent now; None: nothing. What does not fit is taken next."""
@@ -521,7 +527,8 @@ class Session:
 
     def _renumber(self) -> None:
         """A new session: numbers start at 1; what nobody waits for is not said again."""
-        kept = [sent for sent in self._unacknowledged if not sent.void]
+        kept = [sent for sent in (*self._ahead, *self._unacknowledged) if not sent.void]
+        self._ahead.clear()
         again = [
             _Sent(0, host_pb2.HostMessage(step_request=order))
             for task_id in self._held
@@ -556,8 +563,7 @@ class Session:
             if sent.void:
                 continue
             if kind in _NUMBERED:
-                said = _numbered(sent.message)
-                events.append(StepDurable(said.task_id, said.number))
+                events += self._durable(sent)
             elif kind == "task_done":
                 self._held.pop(sent.message.task_done.task_id, None)
                 events.append(TaskDurable(sent.message.task_done.task_id))
@@ -565,6 +571,31 @@ class Session:
                 self._held.pop(sent.message.park.task_id, None)
                 events.append(TaskParked(sent.message.park.task_id))
         return events
+
+    def _durable(self, sent: _Sent) -> list[Event]:
+        """Acknowledged: the code is told, unless a result that stands before it is on its way."""
+        said = _numbered(sent.message)
+        body = None if self._partial is None else self._partial.body
+        if isinstance(body, steps_pb2.StepResult) and body.task_id == said.task_id:
+            self._ahead.append(sent)
+            return []
+        return self._stands(said.task_id, said.number)
+
+    def _catch_up(self) -> list[Event]:
+        """What was acknowledged ahead of a result, once that is there."""
+        if self._partial is not None:
+            return []
+        ahead, self._ahead = self._ahead, []
+        return [event for sent in ahead for event in self._durable(sent)]
+
+    def _stands(self, task_id: str, number: int) -> list[Event]:
+        """All that was told of a task up to this number is durable."""
+        held = self._held.get(task_id)
+        number = 0 if held is None else min(number, held.steps)
+        if held is None or number <= held.durable:
+            return []
+        first, held.durable = held.durable + 1, number
+        return [StepDurable(task_id, each) for each in range(first, number + 1)]
 
     def _receive_message(self, seq: int, message: host_pb2.ServerMessage) -> list[Event]:
         self._dealt = seq
@@ -577,8 +608,7 @@ class Session:
         if kind == "step_result":
             if message.step_result.has_more:
                 return self._await_facts(seq, message.step_result)
-            step = message.step_result.step
-            return self._order_settled(message.step_result.task_id, step.key, step.outcome)
+            return self._step_result(message.step_result.task_id, message.step_result.step)
         if kind == "cancel_task":
             return self._receive_cancel(message.cancel_task)
         if kind == "stop_task":
@@ -602,16 +632,21 @@ class Session:
         if held is None:
             orders = sum(map(is_order, task.steps))
             count = task.settled_count or len(task.steps) - orders
-            self._held[task.task_id] = _Held(task.epoch, count, outcomes=orders)
+            self._held[task.task_id] = _Held(task.epoch, count, count, outcomes=orders)
             return [TaskGiven(task)]
         if task.epoch <= held.epoch:
             return []
         held.epoch = task.epoch
         self._send_again_as(task.task_id, task.epoch)
         events: list[Event] = []
+        told = 0
         for step in task.steps:
             if is_order(step):
+                events += self._stands(task.task_id, told)
                 events += self._order_settled(task.task_id, step.key, step.outcome)
+            else:
+                told += 1
+        events += self._stands(task.task_id, told)
         held.outcomes = sum(map(is_order, task.steps))
         if task.cancelling and self._at_work(task.task_id) is not None:
             events.append(TaskCancelling(task.task_id))
@@ -633,8 +668,12 @@ class Session:
         events: list[Event] = []
         for step in partial.steps:
             if is_order(step):
-                events += self._order_settled(piece.task_id, step.key, step.outcome)
+                events += self._step_result(piece.task_id, step)
         return events
+
+    def _step_result(self, task_id: str, step: steps_pb2.SettledStep) -> list[Event]:
+        before = self._stands(task_id, step.steps_before)
+        return before + self._order_settled(task_id, step.key, step.outcome)
 
     def _order_settled(
         self, task_id: str, key: str, outcome: steps_pb2.TaskOutcome

@@ -8,6 +8,10 @@
  * its code is still at work is not started twice. The work goes on, and its answers carry the new
  * epoch. Step requests without a result are said again in every new session: asking twice is asking
  * once. All that was said when the stream takes more goes out in one envelope.
+ *
+ * The code is given what its task has settled in the journal's order. What it told itself is durable
+ * when it is acknowledged, or when a result says that it stands before it. While a result comes in
+ * pieces, an acknowledgement may be of what comes after it, and waits.
  */
 import { clone, create } from "@bufbuild/protobuf";
 import { durationOf } from "../codec/times.js";
@@ -86,6 +90,8 @@ interface Held {
   epoch: number;
   /** Steps of its code that have settled, those that came with the task included. */
   steps: number;
+  /** Of these, the number of the last that the code was told is durable. */
+  durable: number;
   /** Keys of the step requests known to be settled. */
   readonly outcomes: Set<string>;
   /** Step requests without a result. */
@@ -143,6 +149,7 @@ export class Session {
   private sentSeq = 0; // of the last numbered message
   private dealtSeq = 0; // of the last server message dealt with
   private toldSeq = 0; // the acknowledgement the server has last been sent
+  private ahead: Sent[] = []; // acknowledged, but not its turn
   private partial: Partial | undefined;
   private isBeatDue = false; // an envelope is due, with or without messages
 
@@ -183,6 +190,7 @@ export class Session {
       if (this.isNew(first + at)) events.push(...this.receiveMessage(first + at, message));
     });
     if (envelope.facts) events.push(...this.receiveFacts(envelope.facts));
+    events.push(...this.catchUp());
     return events;
   }
 
@@ -375,7 +383,8 @@ export class Session {
 
   /** A new session: numbers start at 1; what nobody waits for is not said again. */
   private renumber(): void {
-    const kept = this.unacknowledged.filter((sent) => !sent.isVoid).map((sent) => sent.message);
+    const said = [...this.ahead.splice(0), ...this.unacknowledged];
+    const kept = said.filter((sent) => !sent.isVoid).map((sent) => sent.message);
     const again = [...this.held.keys()].flatMap((taskId) => this.acknowledgedOrders(taskId));
     this.sentSeq = this.dealtSeq = 0;
     this.unacknowledged = [];
@@ -403,18 +412,40 @@ export class Session {
     if (count === 0) return [];
     const done = this.unacknowledged.slice(0, count);
     this.unacknowledged = this.unacknowledged.slice(count);
-    return done.flatMap((sent) => (sent.isVoid ? [] : this.durable(sent.message)));
+    return done.flatMap((sent) => (sent.isVoid ? [] : this.durable(sent)));
   }
 
-  private durable({ message }: HostMessage): SessionEvent[] {
+  /** Acknowledged: the code is told, unless a result that stands before it is on its way. */
+  private durable(sent: Sent): SessionEvent[] {
+    const { message } = sent.message;
     if (message.case === "stepDone" || message.case === "stepTry") {
       const { taskId, number } = message.value;
-      return [{ is: "stepDurable", taskId, number }];
+      if (!this.partial || this.partial.task || this.partial.taskId !== taskId) {
+        return this.stands(taskId, number);
+      }
+      this.ahead.push(sent);
+      return [];
     }
     if (message.case !== "taskDone" && message.case !== "park") return [];
     const { taskId } = message.value;
     this.held.delete(taskId);
     return [{ is: message.case === "park" ? "parked" : "taskDurable", taskId }];
+  }
+
+  /** What was acknowledged ahead of a result, once that is there. */
+  private catchUp(): SessionEvent[] {
+    if (this.partial || this.ahead.length === 0) return [];
+    return this.ahead.splice(0).flatMap((sent) => this.durable(sent));
+  }
+
+  /** All that was told of a task up to this number is durable. */
+  private stands(taskId: string, upTo: number): SessionEvent[] {
+    const held = this.held.get(taskId);
+    const events: SessionEvent[] = [];
+    while (held && held.durable < Math.min(upTo, held.steps)) {
+      events.push({ is: "stepDurable", taskId, number: ++held.durable });
+    }
+    return events;
   }
 
   private receiveMessage(seq: number, { message }: ServerMessage): SessionEvent[] {
@@ -441,8 +472,12 @@ export class Session {
 
   private receiveResult(seq: number, result: StepResult): SessionEvent[] {
     if (result.hasMore) return this.awaitFacts(seq, undefined, result.taskId);
-    const { key, outcome } = result.step!;
-    return this.orderSettled(result.taskId, key, outcome!);
+    return this.resultOf(result.taskId, result.step!);
+  }
+
+  private resultOf(taskId: string, step: SettledStep): SessionEvent[] {
+    const before = this.stands(taskId, step.stepsBefore);
+    return [...before, ...this.orderSettled(taskId, step.key, step.outcome!)];
   }
 
   private awaitFacts(seq: number, task: Task | undefined, taskId: string): SessionEvent[] {
@@ -472,7 +507,7 @@ export class Session {
       partial.task.stateJson = piece.stateJson;
       return this.receiveTask(partial.task);
     }
-    return this.ordersSettled(piece.taskId, partial.steps);
+    return partial.steps.filter(isOrder).flatMap((step) => this.resultOf(piece.taskId, step));
   }
 
   private receiveTask(task: Task): SessionEvent[] {
@@ -485,7 +520,7 @@ export class Session {
     if (task.epoch <= held.epoch) return [];
     held.epoch = task.epoch;
     this.sendAgainAs(task.taskId, held);
-    const events = this.ordersSettled(task.taskId, task.steps);
+    const events = this.factsSettled(task.taskId, task.steps);
     if (task.cancelling && this.atWork(task.taskId)) {
       events.push({ is: "cancelling", taskId: task.taskId });
     }
@@ -499,6 +534,7 @@ export class Session {
     const held = {
       epoch: task.epoch,
       steps,
+      durable: steps,
       outcomes,
       open,
       seen: undefined,
@@ -509,10 +545,14 @@ export class Session {
     return [{ is: "given", task }];
   }
 
-  private ordersSettled(taskId: string, steps: SettledStep[]): SessionEvent[] {
-    return steps
-      .filter(isOrder)
-      .flatMap((step) => this.orderSettled(taskId, step.key, step.outcome!));
+  /** Of a task that is given again while its code is at work. */
+  private factsSettled(taskId: string, steps: SettledStep[]): SessionEvent[] {
+    let told = 0;
+    return steps.flatMap((step) =>
+      isOrder(step)
+        ? this.orderSettled(taskId, step.key, step.outcome!)
+        : this.stands(taskId, ++told),
+    );
   }
 
   /** An outcome counts once, and only while the code is there to see it. */
