@@ -23,6 +23,9 @@ struct builder {
     uint32_t attempt;
     const struct model_reply *reply; /* Of the turn; NULL before the first. */
     str feedback; /* On that reply; empty: none. */
+    str inputs[ENGINE_INPUTS_MAX]; /* Accepted and not taken so far, in order. */
+    size_t input_count;
+    struct message_list taken; /* Behind that reply. */
     str origin;
     struct task tasks[ENGINE_TOOL_CALLS_MAX];
     size_t task_count;
@@ -120,12 +123,8 @@ static void end_turn(struct builder *builder)
 }
 
 /* What the model is told of its answer, as if the user said it. */
-static void end_answer(struct builder *builder)
+static void add_feedback(struct builder *builder)
 {
-    end_turn(builder);
-    if (builder->feedback.len == 0) {
-        return;
-    }
     struct model_block *block = arena_zalloc(builder->arena, sizeof(*block));
     block->kind = MODEL_BLOCK_TEXT;
     block->text = builder->feedback;
@@ -135,6 +134,20 @@ static void end_answer(struct builder *builder)
             .role = MODEL_ROLE_USER, .blocks = block, .block_count = 1, .is_amid = true},
         builder->arena);
     builder->feedback = STR_EMPTY;
+}
+
+/* The turn, and what was said behind it. */
+static void end_answer(struct builder *builder)
+{
+    end_turn(builder);
+    if (builder->feedback.len > 0) {
+        add_feedback(builder);
+    }
+    for (size_t i = 0; i < builder->taken.count; i++) {
+        builder->taken.items[i].is_amid = true;
+        message_list_add(&builder->messages, builder->taken.items[i], builder->arena);
+    }
+    builder->taken.count = 0;
 }
 
 static status begin_turn(struct builder *builder, const struct event *event)
@@ -176,12 +189,34 @@ static void settle_task(struct builder *builder, const struct event *event)
     }
 }
 
+static status accept_input(struct builder *builder, const struct event *event)
+{
+    if (builder->input_count == ENGINE_INPUTS_MAX) {
+        return status_make(CODE_DATA_LOSS, "history: more inputs than a run may have");
+    }
+    builder->inputs[builder->input_count++] = event->input_accepted.data;
+    return STATUS_OK;
+}
+
+/* The oldest one. */
+static status take_input(struct builder *builder)
+{
+    if (builder->input_count == 0) {
+        return status_make(CODE_DATA_LOSS, "history: an input is taken that was not accepted");
+    }
+    str data = builder->inputs[0];
+    builder->input_count--;
+    memmove(builder->inputs, builder->inputs + 1, builder->input_count * sizeof(data));
+    return input_messages(data, builder->arena, &builder->taken);
+}
+
 /* The kinds of events a conversation is made of; the others are not even parsed. */
 static bool matters(enum event_kind kind)
 {
     return kind == EVENT_RUN_STARTED || kind == EVENT_MODEL_REQUESTED ||
            kind == EVENT_MODEL_REPLIED || kind == EVENT_TASK_REQUESTED ||
-           kind == EVENT_TASK_SETTLED || kind == EVENT_REPLY_REJECTED;
+           kind == EVENT_TASK_SETTLED || kind == EVENT_REPLY_REJECTED ||
+           kind == EVENT_INPUT_ACCEPTED || kind == EVENT_INPUT_TAKEN;
 }
 
 static status read_event(struct builder *builder, const struct codec_entry *entry)
@@ -194,6 +229,12 @@ static status read_event(struct builder *builder, const struct codec_entry *entr
     }
     if (event.kind == EVENT_MODEL_REPLIED) {
         return begin_turn(builder, &event);
+    }
+    if (event.kind == EVENT_INPUT_ACCEPTED) {
+        return accept_input(builder, &event);
+    }
+    if (event.kind == EVENT_INPUT_TAKEN) {
+        return take_input(builder);
     }
     if (event.kind == EVENT_MODEL_REQUESTED) {
         builder->attempt = event.attempt;

@@ -23,9 +23,9 @@ status transcript_unpack_reply(str packed, struct arena *arena, struct model_rep
  * The request of the run's next model call, from its records in order (as codec_encode wrote
  * them). Lives as long as the arena and the records. The messages: the run's input (a JSON string
  * is one user message; a JSON array gives messages with role and content), then each reply and
- * its tool results in the order of the calls, or as the user what is wrong with it as an answer. A
- * failed tool is shown as "Error: <message>".
- * The definition's options and the run's are merged, the run's win.
+ * its tool results in the order of the calls, or as the user what is wrong with it as an answer;
+ * then what the user said meanwhile. A failed tool is shown as "Error: <message>". The definition's
+ * options and the run's are merged, the run's win.
  */
 status transcript_request(const struct agent_definition *definition, const str *records,
                           size_t record_count, struct arena *arena, struct model_request *ret);

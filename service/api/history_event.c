@@ -189,6 +189,46 @@ static void model_failed(const struct event *event, struct arena *arena, void *m
     ret->retry_at = times_instant(arena, event->model_failed.retry_at_ms);
 }
 
+static char *input_id(struct arena *arena, uint32_t number)
+{
+    return (char *)arena_printf(arena, "%u", number).ptr;
+}
+
+static void input_accepted(const struct event *event, struct arena *arena, void *message)
+{
+    Polos__V1__InputAccepted *ret = message;
+    const struct model_message *messages;
+    size_t count;
+    ret->input_id = input_id(arena, event->input_accepted.number);
+    if (!status_is_ok(
+            transcript_check_input(event->input_accepted.data, arena, &messages, &count))) {
+        return; /* What was kept of it cannot be read. */
+    }
+    Polos__V1__Message *said = fresh(arena, &polos__v1__message__descriptor);
+    said->role = POLOS__V1__MESSAGE__ROLE__ROLE_USER;
+    said->parts = arena_alloc(arena, messages[0].block_count * sizeof(said->parts[0]));
+    for (size_t i = 0; i < messages[0].block_count; i++) {
+        Polos__V1__Part *part = part_of(&messages[0].blocks[i], arena);
+        if (part != NULL) {
+            said->parts[said->n_parts++] = part;
+        }
+    }
+    ret->message = said;
+}
+
+static void input_taken(const struct event *event, struct arena *arena, void *message)
+{
+    Polos__V1__InputTaken *ret = message;
+    ret->input_id = input_id(arena, event->input_taken.number);
+    ret->turn = event->input_taken.turn;
+}
+
+static void input_returned(const struct event *event, struct arena *arena, void *message)
+{
+    Polos__V1__InputReturned *ret = message;
+    ret->input_id = input_id(arena, event->input_returned.number);
+}
+
 static void reply_rejected(const struct event *event, struct arena *arena, void *message)
 {
     Polos__V1__ReplyRejected *ret = message;
@@ -474,6 +514,9 @@ static const struct event_view views[] = {
     [EVENT_CANCEL_SHOWN] = VIEW(CANCEL_SHOWN, cancel_was_shown, cancel_shown),
     [EVENT_WITHDRAWN] = VIEW(WITHDRAWN, withdrawn, withdrawn),
     [EVENT_STEP_TRIED] = VIEW(STEP_TRIED, step_tried, step_tried),
+    [EVENT_INPUT_ACCEPTED] = VIEW(INPUT_ACCEPTED, input_accepted, input_accepted),
+    [EVENT_INPUT_TAKEN] = VIEW(INPUT_TAKEN, input_taken, input_taken),
+    [EVENT_INPUT_RETURNED] = VIEW(INPUT_RETURNED, input_returned, input_returned),
     [EVENT_REPLY_REJECTED] = VIEW(REPLY_REJECTED, reply_rejected, reply_rejected),
 };
 static_assert(COUNT_OF(views) == EVENT_COUNT, "an event has no typed form");

@@ -1,9 +1,11 @@
 #include "polos/v1/runs.pb-c.h"
 #include "service/agents/definition.h"
+#include "service/api/api.h"
 #include "service/api/check.h"
 #include "service/api/exchange.h"
 #include "service/api/methods.h"
 #include "service/api/reading.h"
+#include "service/api/run_input.h"
 #include "service/api/run_view.h"
 #include "service/api/text.h"
 #include "service/base/buf.h"
@@ -11,6 +13,7 @@
 #include "service/base/hash.h"
 #include "service/features/deletions/deletions.h"
 #include "service/features/forks/forks.h"
+#include "service/features/inputs/inputs.h"
 #include "service/features/reports/reports.h"
 #include "service/partition/request.h"
 
@@ -68,6 +71,37 @@ static void cancel_run(struct api_call *call, const ProtobufCMessage *message)
     bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run) &&
                    check_bytes(&check, "cause", cause, CHECK_CAUSE_BYTES_MAX);
     cancel_request(request)->cause = arena_copy(&request->arena, cause);
+    exchange_post_checked(request, is_fine, &check);
+}
+
+static void sent(struct request *request, const struct failure *failure)
+{
+    Polos__V1__RunServiceSendResponse response = POLOS__V1__RUN_SERVICE_SEND_RESPONSE__INIT;
+    const struct send_request *send = send_request(request);
+    if (exchange_failed(request, failure)) {
+        return;
+    }
+    response.input_id = (char *)arena_printf(&request->arena, "%u", send->ret_number).ptr;
+    response.existed = send->ret_existed;
+    api_call_reply(exchange_call(request), &response.base);
+    exchange_end(request);
+}
+
+static void send_input(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__RunServiceSendRequest *proto = (const void *)message;
+    struct request *request = exchange_new(call, &send_operation, sent);
+    struct send_request *send = send_request(request);
+    const struct api *api = call->service;
+    struct check check = {.arena = &request->arena, .json_bytes_max = api->input_bytes_max};
+    const struct run_input input = {.text = str_of(proto->input)};
+    send->key = check_copy(&check, proto->idempotency_key);
+    bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run) &&
+                   check_bytes(&check, "idempotency_key", send->key, CHECK_LABEL_BYTES_MAX) &&
+                   check_range(&check, "mode", proto->mode, 0,
+                               POLOS__V1__RUN_SERVICE_SEND_REQUEST__MODE__MODE_NEXT_TURN) &&
+                   check_some(&check, "input", input.text, SIZE_MAX) &&
+                   run_input_take(&check, "", RUN_KIND_AGENT, &input, &send->data);
     exchange_post_checked(request, is_fine, &check);
 }
 
@@ -194,6 +228,14 @@ const struct api_method runs_methods[] = {
         .request = &polos__v1__run_service_get_request__descriptor,
         .response = &polos__v1__run_service_get_response__descriptor,
         .start = get_run,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.RunService/Send",
+        .rights = RIGHT_CALL,
+        .request = &polos__v1__run_service_send_request__descriptor,
+        .response = &polos__v1__run_service_send_response__descriptor,
+        .start = send_input,
         .closed = exchange_closed,
     },
     {

@@ -1,5 +1,5 @@
 /*
- * Model calls, and the admission that they wait for.
+ * Model calls, the admission that they wait for, and what is said to the model meanwhile.
  */
 #include "service/codec/body.h"
 #include "service/codec/events.h"
@@ -105,6 +105,51 @@ static status reply_rejected_from(const void *message, struct event *ret)
     return STATUS_OK;
 }
 
+static void input_accepted_to(const struct event *event, struct event_body *ret)
+{
+    Polos__Journal__V1__InputAccepted *body = ret->message;
+    body->number = event->input_accepted.number;
+    body->data = body_bytes(event->input_accepted.data);
+    body->key = body_bytes(event->input_accepted.key);
+}
+
+static status input_accepted_from(const void *message, struct event *ret)
+{
+    const Polos__Journal__V1__InputAccepted *body = message;
+    ret->input_accepted.number = body->number;
+    ret->input_accepted.data = body_str(body->data);
+    ret->input_accepted.key = body_str(body->key);
+    return STATUS_OK;
+}
+
+static void input_taken_to(const struct event *event, struct event_body *ret)
+{
+    Polos__Journal__V1__InputTaken *body = ret->message;
+    body->number = event->input_taken.number;
+    body->turn = event->input_taken.turn;
+}
+
+static status input_taken_from(const void *message, struct event *ret)
+{
+    const Polos__Journal__V1__InputTaken *body = message;
+    ret->input_taken.number = body->number;
+    ret->input_taken.turn = body->turn;
+    return STATUS_OK;
+}
+
+static void input_returned_to(const struct event *event, struct event_body *ret)
+{
+    Polos__Journal__V1__InputReturned *body = ret->message;
+    body->number = event->input_returned.number;
+}
+
+static status input_returned_from(const void *message, struct event *ret)
+{
+    const Polos__Journal__V1__InputReturned *body = message;
+    ret->input_returned.number = body->number;
+    return STATUS_OK;
+}
+
 static void admission_asked_to(const struct event *event, struct event_body *ret)
 {
     Polos__Journal__V1__AdmissionAsked *body = ret->message;
@@ -142,6 +187,12 @@ static const struct event_row rows[] = {
                                admission_asked_from},
     [EVENT_REPLY_REJECTED] = {&polos__journal__v1__reply_rejected__descriptor, reply_rejected_to,
                               reply_rejected_from},
+    [EVENT_INPUT_ACCEPTED] = {&polos__journal__v1__input_accepted__descriptor, input_accepted_to,
+                              input_accepted_from},
+    [EVENT_INPUT_TAKEN] = {&polos__journal__v1__input_taken__descriptor, input_taken_to,
+                           input_taken_from},
+    [EVENT_INPUT_RETURNED] = {&polos__journal__v1__input_returned__descriptor, input_returned_to,
+                              input_returned_from},
     [EVENT_ADMISSION_GIVEN] = {&polos__journal__v1__admission_given__descriptor, admission_given_to,
                                admission_given_from},
 };

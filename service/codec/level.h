@@ -33,7 +33,8 @@ enum level {
     LEVEL_SAID = 6,
     /* Tries of steps that failed: numbers go on after them, too. */
     LEVEL_TRIES = 7,
-    /* That a reply is no answer: it is not known how such a run goes on. */
+    /* That a reply is no answer, and what is said to an agent at work: it is not known how such a
+     * run goes on. */
     LEVEL_REJECTED = 8,
     /* The order of a tree's facts, from its root's start on: it would start runs that are in none.
      */

@@ -94,6 +94,8 @@ static void run_to(const struct run *run, polos_journal_v1_RunSnapshot *ret)
         .code_state = run->code_state,
         .output_tries = run->output_tries,
         .outputs_rejected = run->outputs_rejected,
+        .inputs_accepted = run->inputs_accepted,
+        .inputs_open = run->inputs_open,
     };
     memcpy(ret->id, run->id.bytes, sizeof(ret->id));
     memcpy(ret->kept, run->kept, run->kept_count * sizeof(ret->kept[0]));
@@ -179,6 +181,8 @@ static bool run_from(const polos_journal_v1_RunSnapshot *body, struct run *ret)
     ret->code_state = (uint8_t)body->code_state;
     ret->output_tries = (uint8_t)body->output_tries;
     ret->outputs_rejected = (uint8_t)body->outputs_rejected;
+    ret->inputs_accepted = body->inputs_accepted;
+    ret->inputs_open = (uint8_t)body->inputs_open;
     ret->deployment = body->deployment;
     ret->effect_count = body->effects_count;
     for (size_t i = 0; i < body->effects_count; i++) {

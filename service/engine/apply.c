@@ -144,6 +144,32 @@ static void apply_reply_rejected(struct run *run, const struct event *event)
     run->outputs_rejected++;
 }
 
+static void apply_input_accepted(struct run *run, const struct event *event)
+{
+    assert(run->inputs_open < ENGINE_INPUTS_MAX);
+    assert(event->input_accepted.number == run->inputs_accepted + 1);
+    run->inputs_accepted++;
+    run->inputs_open++;
+}
+
+/* They leave in the order in which they came. */
+static void close_input(struct run *run, uint32_t number)
+{
+    assert(run->inputs_open > 0);
+    assert(number == run->inputs_accepted - run->inputs_open + 1);
+    run->inputs_open--;
+}
+
+static void apply_input_taken(struct run *run, const struct event *event)
+{
+    close_input(run, event->input_taken.number);
+}
+
+static void apply_input_returned(struct run *run, const struct event *event)
+{
+    close_input(run, event->input_returned.number);
+}
+
 static void apply_task_requested(struct run *run, const struct event *event)
 {
     enum effect_kind kind = event->task_requested.kind;
@@ -447,6 +473,9 @@ static const struct {
                            .time_at = offsetof(struct event, step_tried.retry_at_ms)},
                           apply_step_tried},
     [EVENT_REPLY_REJECTED] = {{.name = "REPLY_REJECTED", .level = 8}, apply_reply_rejected},
+    [EVENT_INPUT_ACCEPTED] = {{.name = "INPUT_ACCEPTED", .level = 8}, apply_input_accepted},
+    [EVENT_INPUT_TAKEN] = {{.name = "INPUT_TAKEN", .level = 8}, apply_input_taken},
+    [EVENT_INPUT_RETURNED] = {{.name = "INPUT_RETURNED", .level = 8}, apply_input_returned},
 };
 static_assert(COUNT_OF(kinds) == EVENT_COUNT);
 

@@ -32,6 +32,7 @@ enum command_kind {
     /* It is a copy, and the admission was not its own: it waits for another. What hosts have in
      * hand may go on. */
     COMMAND_WITHDRAW_ADMISSION,
+    COMMAND_INPUT, /* Somebody says something to an agent at work. */
     COMMAND_FAIL, /* It has passed a limit of the server's. */
     COMMAND_COUNT,
 };
@@ -141,6 +142,10 @@ struct command {
         struct {
             str message; /* What to say if the run's own deadline has passed. */
         } time;
+        struct {
+            str data;
+            str key;
+        } input;
         struct {
             str reason;
             str message;

@@ -146,6 +146,7 @@ static const struct {
     [COMMAND_CODE_CAME] = {KINDS_TASK, true, decide_code_came},
     [COMMAND_ADMIT] = {ANY, false, decide_admit},
     [COMMAND_WITHDRAW_ADMISSION] = {ANY, false, decide_withdraw_admission},
+    [COMMAND_INPUT] = {MODEL | KIND_BIT(EFFECT_TOOL), false, decide_input},
     [COMMAND_FAIL] = {ANY, false, decide_fail},
 };
 static_assert(COUNT_OF(commands) == COMMAND_COUNT);

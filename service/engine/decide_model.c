@@ -65,7 +65,11 @@ enum verdict decide_model_replied(struct draft *draft, const struct command *com
                                             .usage = command->model_replied.usage},
                       });
     if (command->model_replied.stop == REPLY_STOP_PAUSE) {
-        draft_next_turn(draft);
+        draft_go_on(draft);
+        return VERDICT_OK;
+    }
+    if (!wants_tools && draft->run.inputs_open > 0 && draft_limit(draft).len == 0) {
+        draft_next_turn(draft); /* What was said meanwhile is to be answered, too. */
         return VERDICT_OK;
     }
     bool is_misfit = command->model_replied.misfit.len > 0 && draft->run.output_tries > 0;

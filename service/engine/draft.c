@@ -25,6 +25,7 @@ void draft_request_model(struct draft *draft, uint32_t effect, uint32_t attempt)
 
 void draft_fail(struct draft *draft, str reason, str message)
 {
+    draft_return_inputs(draft);
     draft_emit(draft, (struct event){
                           .kind = EVENT_RUN_FAILED,
                           .run_failed = {.reason = reason, .message = message},
@@ -33,6 +34,7 @@ void draft_fail(struct draft *draft, str reason, str message)
 
 void draft_complete(struct draft *draft, str stop_reason)
 {
+    draft_return_inputs(draft);
     draft_emit(draft, (struct event){
                           .kind = EVENT_RUN_COMPLETED,
                           .run_completed = {.stop_reason = stop_reason},
@@ -41,6 +43,7 @@ void draft_complete(struct draft *draft, str stop_reason)
 
 void draft_cancel(struct draft *draft, str cause)
 {
+    draft_return_inputs(draft);
     draft_emit(draft, (struct event){
                           .kind = EVENT_RUN_CANCELLED,
                           .run_cancelled = {.cause = cause},
@@ -81,6 +84,14 @@ str draft_limit(const struct draft *draft)
 }
 
 void draft_next_turn(struct draft *draft)
+{
+    if (draft_limit(draft).len == 0) {
+        draft_take_inputs(draft);
+    }
+    draft_go_on(draft);
+}
+
+void draft_go_on(struct draft *draft)
 {
     str limit = draft_limit(draft);
     if (limit.len > 0) {

@@ -29,8 +29,11 @@ void draft_request_model(struct draft *draft, uint32_t effect, uint32_t attempt)
 void draft_next_call(struct draft *draft);
 /* The limit that forbids an agent another turn: a stop reason; empty: none does. */
 str draft_limit(const struct draft *draft);
-/* An agent's turn is over: the next model call, unless a limit says stop. */
+/* An agent's turn is over: the next model call, with what came meanwhile, unless a limit says
+ * stop. */
 void draft_next_turn(struct draft *draft);
+/* The same of a turn that is not over: nothing may stand between its parts. */
+void draft_go_on(struct draft *draft);
 /* The task ends so; nothing follows from it yet. */
 void draft_settle_task(struct draft *draft, uint32_t effect, uint32_t attempt,
                        const struct outcome *outcome);
@@ -47,6 +50,13 @@ typedef enum verdict decide_function(struct draft *draft, const struct command *
 decide_function decide_model_replied;
 decide_function decide_model_failed;
 decide_function decide_model_reissue;
+
+/* decide_input.c */
+decide_function decide_input;
+/* The model is told all that is open, in order. */
+void draft_take_inputs(struct draft *draft);
+/* The run ends: nobody is told any more. */
+void draft_return_inputs(struct draft *draft);
 
 /* decide_task.c */
 decide_function decide_lease_grant;

@@ -42,6 +42,9 @@ enum event_kind {
     EVENT_WITHDRAWN = 24, /* Code gave up a key. */
     EVENT_STEP_TRIED = 25, /* A try of a step failed, and another is to come. */
     EVENT_REPLY_REJECTED = 26, /* A reply that was to be the answer is none. */
+    EVENT_INPUT_ACCEPTED = 27, /* Somebody said something to an agent at work. */
+    EVENT_INPUT_TAKEN = 28, /* Its model is told in the call that is asked for next. */
+    EVENT_INPUT_RETURNED = 29, /* The run ends without having told it. */
     EVENT_COUNT,
 };
 
@@ -127,6 +130,18 @@ struct event {
             enum rejected_by by;
             str feedback; /* What the model is told. */
         } reply_rejected;
+        struct {
+            uint32_t number; /* From 1. */
+            str data; /* JSON text, as run_spec.input. */
+            str key; /* Idempotency key; empty: none. */
+        } input_accepted;
+        struct {
+            uint32_t number;
+            uint32_t turn; /* Whose call has it, from 1. */
+        } input_taken;
+        struct {
+            uint32_t number;
+        } input_returned;
         struct {
             enum effect_kind kind; /* EFFECT_TOOL or EFFECT_BODY. */
             str name;

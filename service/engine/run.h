@@ -19,6 +19,7 @@ enum {
     ENGINE_KEPT_MAX = 8, /* Resumes kept for suspensions to come. */
     ENGINE_EVENTS_MAX = 2 * ENGINE_EFFECTS_MAX + 4, /* Per decision. */
     ENGINE_MODEL_ATTEMPTS_MAX = 5, /* Failed attempts of one model call before the run fails. */
+    ENGINE_INPUTS_MAX = 32, /* Accepted by a run and not taken up; more are refused. */
     ENGINE_OUTPUT_TRIES_MAX = 11, /* Answers asked for until one fits: one, and retries. */
     ENGINE_TASK_LEASES_MAX = 5, /* Hosts one task may lose before it is given up. */
     ENGINE_RETRY_BASE_MS = 500, /* Doubled by each failed attempt ... */
@@ -164,7 +165,9 @@ struct run {
     uint8_t phase; /* enum run_phase */
     uint8_t output_tries; /* Agents: answers until one has to fit; 0: none is judged. */
     uint8_t outputs_rejected; /* Agents. */
-    uint8_t reserved[7]; /* Zero. */
+    uint8_t inputs_open; /* Agents: accepted, and not taken up so far; the last ones. */
+    uint8_t reserved[2]; /* Zero. */
+    uint32_t inputs_accepted; /* Agents: numbered from 1. */
     struct effect effects[ENGINE_EFFECTS_MAX]; /* Of the current turn, in order. */
 };
 

@@ -260,6 +260,9 @@ const char *engine_broken_invariant(const struct run *run)
     if (run->outputs_rejected > run->output_tries) {
         return "more answers were rejected than may be asked for";
     }
+    if (run->inputs_open > ENGINE_INPUTS_MAX || run->inputs_open > run->inputs_accepted) {
+        return "more inputs are open than were accepted, or than may be";
+    }
     bool is_open = run->effect_count > 0;
     if ((run->state == RUN_LIVE) != (run->phase != PHASE_NONE)) {
         return "a live run is in no phase, or another is in one";

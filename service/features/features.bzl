@@ -14,6 +14,7 @@ USES = {
     "forks": ["children", "definitions", "reports", "starts"],
     "histories": [],
     "idempotency": [],
+    "inputs": [],
     "lines": [],
     "lists": [],
     "models": ["definitions", "lines", "watchers"],

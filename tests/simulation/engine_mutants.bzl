@@ -67,6 +67,17 @@ MUTANTS = {
     "hopeless_retried": ("A failure that no other call can mend is tried again.", {
         "command->model_failed.retryable": "command->model_failed.jitter != 0",
     }),
+    "inputs_dropped_by_end": ("An answer ends the run though something was said meanwhile.", {
+        "if (!wants_tools && draft->run.inputs_open > 0 &&":
+            "if (!wants_tools && draft->run.inputs_open > 1 &&",
+    }),
+    "inputs_in_a_pause": ("An input is put between the parts of a turn.", {
+        "draft_go_on(draft); return VERDICT_OK;": "draft_next_turn(draft); return VERDICT_OK;",
+    }),
+    "inputs_not_returned": ("A cancelled run says nothing of what it was told last.", {
+        "void draft_cancel(struct draft *draft, str cause) { draft_return_inputs(draft);":
+            "void draft_cancel(struct draft *draft, str cause) {",
+    }),
     "kept_used_twice": ("An early answer is still kept when its suspension has used it.", {
         "run->kept[i] == effect->key": "run->kept[i] == effect->key && i > 0",
     }),

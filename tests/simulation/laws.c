@@ -202,6 +202,7 @@ static void take_event(struct world *world, struct sim_run *run, const struct co
     if (event->kind == EVENT_LEASE_LOST && str_is(event->lease_lost.cause, "lease expired")) {
         world_hosts_judge_loss(world, run->id, engine_effect(&run->folded, event->effect));
     }
+    laws_note_input(world, run, event);
     laws_note_wait(world, run, event);
     laws_note_family(world, run, event);
     laws_queues_note(world, run, event);

@@ -174,7 +174,10 @@ static const char *add_model_call(struct ledger *ledger, uint32_t effect)
     LAW("one-turn-at-a-time", ledger->open_count == 0);
     LAW("only-what-is-unfinished-goes-on",
         ledger->replies == 0 || ledger->stop == REPLY_STOP_TOOLS ||
-            ledger->stop == REPLY_STOP_PAUSE || ledger->is_rejected);
+            ledger->stop == REPLY_STOP_PAUSE || ledger->is_rejected || ledger->is_steered);
+    LAW("inputs-are-taken-at-the-next-turn",
+        ledger->inputs_taken == ledger->inputs_accepted || ledger->stop == REPLY_STOP_PAUSE);
+    ledger->is_steered = false;
     LAW("output-tries-max", ledger->rejections == 0 || ledger->rejections < ledger->output_tries);
     LAW("steps-max", ledger->replies < ledger->turns_max);
     LAW("tokens-max", ledger->tokens_max == 0 || ledger->tokens < ledger->tokens_max);
@@ -269,6 +272,37 @@ static const char *add_reply_rejected(struct ledger *ledger, const struct event 
     LAW("a-rejection-says-why", event->reply_rejected.feedback.len > 0);
     ledger->is_rejected = true;
     ledger->rejections++;
+    return NULL;
+}
+
+static const char *add_input_accepted(struct ledger *ledger, const struct event *event)
+{
+    LAW("only-agents-are-steered", ledger->kind == RUN_KIND_AGENT);
+    LAW("inputs-are-numbered", event->input_accepted.number == ledger->inputs_accepted + 1);
+    LAW("inputs-max", ledger->inputs_accepted - ledger->inputs_taken < 32);
+    ledger->inputs_accepted++;
+    return NULL;
+}
+
+/* Between turns alone: never between a call and its result, or the parts of a turn. */
+static const char *add_input_taken(struct ledger *ledger, const struct event *event)
+{
+    LAW("inputs-are-taken-in-order", event->input_taken.number == ledger->inputs_taken + 1);
+    LAW("what-is-taken-was-accepted", event->input_taken.number <= ledger->inputs_accepted);
+    LAW("inputs-stand-between-turns",
+        ledger->open_count == 0 && ledger->replies > 0 && ledger->stop != REPLY_STOP_PAUSE);
+    LAW("an-input-is-in-the-next-turn", event->input_taken.turn == ledger->replies + 1);
+    ledger->inputs_taken++;
+    ledger->is_steered = true;
+    return NULL;
+}
+
+static const char *add_input_returned(struct ledger *ledger, const struct event *event)
+{
+    uint32_t next = ledger->inputs_taken + ledger->inputs_returned + 1;
+    LAW("inputs-are-returned-in-order", event->input_returned.number == next);
+    LAW("what-is-taken-was-accepted", next <= ledger->inputs_accepted);
+    ledger->inputs_returned++;
     return NULL;
 }
 
@@ -629,6 +663,9 @@ static const char *add_completed(struct ledger *ledger, const struct event *even
         return NULL;
     }
     LAW("what-was-rejected-is-no-answer", !ledger->is_rejected);
+    LAW("inputs-hold-the-run-open",
+        ledger->inputs_returned == 0 || ledger->replies >= ledger->turns_max ||
+            (ledger->tokens_max != 0 && ledger->tokens >= ledger->tokens_max));
     static const char *const reasons[] = {
         [REPLY_STOP_END] = "end",         [REPLY_STOP_TOOLS] = "",
         [REPLY_STOP_LENGTH] = "length",   [REPLY_STOP_CONTENT_FILTER] = "content_filter",
@@ -664,6 +701,8 @@ static const char *add_failed(struct ledger *ledger, const struct event *event)
 static const char *add_ended(struct ledger *ledger, const struct event *event)
 {
     const char *law = NULL;
+    LAW("inputs-are-taken-or-returned",
+        ledger->inputs_taken + ledger->inputs_returned == ledger->inputs_accepted);
     if (event->kind == EVENT_RUN_COMPLETED) {
         LAW("completed-owing-nothing", ledger->open_count == 0);
         law = add_completed(ledger, event);
@@ -692,6 +731,12 @@ static const char *add(struct ledger *ledger, const struct event *event)
         return add_model_replied(ledger, event);
     case EVENT_MODEL_FAILED:
         return add_model_failed(ledger, event);
+    case EVENT_INPUT_ACCEPTED:
+        return add_input_accepted(ledger, event);
+    case EVENT_INPUT_TAKEN:
+        return add_input_taken(ledger, event);
+    case EVENT_INPUT_RETURNED:
+        return add_input_returned(ledger, event);
     case EVENT_REPLY_REJECTED:
         return add_reply_rejected(ledger, event);
     case EVENT_TASK_REQUESTED:
@@ -750,6 +795,8 @@ const char *ledger_add(struct ledger *ledger, const struct event *event)
 const char *ledger_settle(struct ledger *ledger)
 {
     bool is_live = ledger->is_started && ledger->ended == EVENT_NONE;
+    LAW("only-ended-runs-return-inputs", !is_live || ledger->inputs_returned == 0);
+    LAW("who-takes-an-input-asks-its-model", !ledger->is_steered);
     LAW("live-runs-owe-something", !is_live || ledger->open_count > 0);
     for (uint32_t id = 1; is_live && id <= ledger->effect_count; id++) {
         const struct ledger_effect *effect = &ledger->effects[id];

@@ -77,6 +77,10 @@ struct ledger {
     uint32_t output_tries; /* 0: answers are not judged. */
     uint32_t rejections;
     bool is_rejected; /* The last reply was no answer. */
+    uint32_t inputs_accepted;
+    uint32_t inputs_taken;
+    uint32_t inputs_returned;
+    bool is_steered; /* Inputs were taken, and the call that has them is to follow. */
     uint64_t timeout_ms; /* Of the running time between waits; 0: none. */
     uint32_t retries;
     uint32_t retries_max;

@@ -101,6 +101,9 @@ const char *ledger_compare(const struct ledger *ledger, const struct run *run)
     LAW("state-steps", run->steps == ledger->steps);
     LAW("state-output",
         run->output_tries == ledger->output_tries && run->outputs_rejected == ledger->rejections);
+    LAW("state-inputs", run->inputs_accepted == ledger->inputs_accepted);
+    LAW("state-inputs",
+        has_ended || run->inputs_open == ledger->inputs_accepted - ledger->inputs_taken);
     LAW("state-usage", run->input_tokens + run->output_tokens == ledger->tokens);
     LAW("state-retries", run->retries == ledger->retries);
     LAW("state-cancelling", has_ended || run->is_cancelling == ledger->is_cancelling);
@@ -207,6 +210,7 @@ static enum verdict answer_verdict(const struct ledger *ledger, const struct com
     case COMMAND_ADMIT:
     case COMMAND_WITHDRAW_ADMISSION:
     case COMMAND_FAIL:
+    case COMMAND_INPUT:
     case COMMAND_COUNT:
         break;
     }
@@ -263,6 +267,10 @@ enum verdict ledger_verdict(const struct ledger *ledger, const struct command *c
     }
     if (command->kind == COMMAND_ADMIT || command->kind == COMMAND_WITHDRAW_ADMISSION) {
         return admission_verdict(ledger, command->kind);
+    }
+    if (command->kind == COMMAND_INPUT) {
+        bool has_room = ledger->inputs_accepted - ledger->inputs_taken < 32;
+        return ledger->kind == RUN_KIND_AGENT && has_room ? VERDICT_OK : VERDICT_REFUSED;
     }
     return command->kind == COMMAND_FAIL ? VERDICT_OK : answer_verdict(ledger, command);
 }

@@ -450,6 +450,7 @@ static void begin(struct world *world, uint64_t seed)
     world->registered = 0;
     world->open_requests = 0;
     world->child_number = 0;
+    world->input_number = 0;
     world->event_number = 0;
     world->trouble_ms = world->time_ms;
     world->upsets = 0;

@@ -186,6 +186,8 @@ struct sim_run {
     unsigned queue_key;
     int32_t priority;
     uint64_t waits_since; /* Number of the event since which it waits for admission; 0: no. */
+    uint64_t inputs[64]; /* Hashes of what was said to it, ... */
+    uint64_t input_keys[64]; /* ... and of the keys; 0: none. */
     bool answer_fits; /* What its model said last fits WORLD_OUTPUT_SCHEMA. */
     bool is_by_machine; /* A tick or an event started it. */
     bool is_fork;
@@ -213,7 +215,7 @@ struct sim_run {
 struct world_counts {
     uint64_t seeds, runs, completed, failed, cancelled, commits, rounds, events;
     uint64_t crashes, stops, store_faults, reads_failed, clock_jumps, model_calls, rejections,
-        late_answers, gives;
+        inputs, late_answers, gives;
     uint64_t reconnects, host_deaths, refusals, starts_repeated, watches, facts_shown;
     uint64_t tree_facts_shown, deltas;
     uint64_t snapshots, stalls, snubs, stale, facts_read;
@@ -397,6 +399,7 @@ struct world {
     bool are_versions_built; /* Else an older release has written the store. */
     bool is_agent_there;
     uint64_t agent_deletions;
+    uint64_t input_number; /* Of the last thing said to an agent. */
     uint64_t agent_deletions_answered;
     size_t open_requests; /* Posted and not answered. */
 
@@ -576,6 +579,11 @@ struct model_client world_models(struct world *world);
 bool world_output_fits(str text);
 /* laws_answers.c */
 void laws_note_answer(struct world *world, struct sim_run *run, const struct event *event);
+/* world_inputs.c: those who say something to agents at work, and its laws */
+void world_send_some(struct world *world);
+void laws_note_input(struct world *world, struct sim_run *run, const struct event *event);
+void laws_judge_inputs(struct world *world, const struct sim_run *run,
+                       const struct model_request *request);
 /* The text a call shows from `from` on. */
 void world_model_text(uint64_t text_seed, size_t from, size_t len, char *ret);
 uint64_t world_text_seed(const struct world *world, str marker, uint32_t turn, uint32_t attempt);

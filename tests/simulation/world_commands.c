@@ -499,6 +499,7 @@ static void do_command(struct world *world, void *context, uint64_t number)
     if (world->run_count == 0) {
         return;
     }
+    world_send_some(world);
     const struct sim_run *run = world->runs[world_below(world, world->run_count)];
     if (world->is_branching && what < 45) {
         world_cancel(world, world_find_run(world, run->root)->id);

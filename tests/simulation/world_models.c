@@ -130,7 +130,9 @@ static void judge_feedback(struct world *world, const struct sim_run *run,
     uint32_t count = 0;
     for (size_t i = 1; i < request->message_count; i++) {
         const struct model_message *message = &request->messages[i];
-        if (message->role == MODEL_ROLE_USER && message->is_amid) {
+        bool is_input =
+            message->block_count > 0 && str_starts_with(message->blocks[0].text, STR("say "));
+        if (message->role == MODEL_ROLE_USER && message->is_amid && !is_input) {
             count++;
             world_expect(world,
                          request->messages[i - 1].role == MODEL_ROLE_ASSISTANT &&
@@ -365,6 +367,7 @@ static void start(void *self, uint64_t number, const struct model_request *reque
     world_expect(world, !world->partition->requests.is_draining, "who-drains-begins-no-call");
     judge_results(world, request);
     judge_feedback(world, run, request);
+    laws_judge_inputs(world, run, request);
     world->counts.model_calls++;
     struct sim_call *call = free_call(world);
     uint32_t turn = count_turns(request);

@@ -39,6 +39,15 @@ MUTANTS = {
                 "if (below == BELOW_TO_CANCEL && !is_there) { return;",
         },
     ),
+    "input_key_forgotten": ("What is sent twice under one key is told twice.", {
+        "send->ret_existed = str_equal(event->input_accepted.data, send->data);":
+            "send->ret_existed = false;",
+        "search->has_other = !send->ret_existed;": "",
+    }),
+    "input_order_turned": ("A model is told the newest input first.", {
+        "str data = builder->inputs[0];": "str data = builder->inputs[builder->input_count - 1];",
+        "memmove(builder->inputs, builder->inputs + 1, builder->input_count * sizeof(data));": "",
+    }),
     "pin_forgets_who_was_there": (
         "The runs of a version are counted anew in each round.",
         {"int64_t runs = (int64_t)before + pin->change;": "int64_t runs = pin->change;"},

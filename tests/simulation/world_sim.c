@@ -42,6 +42,7 @@ static void print_counts(const struct world_counts *counts)
         {"clock jumps", counts->clock_jumps},
         {"model calls", counts->model_calls},
         {"answers rejected", counts->rejections},
+        {"inputs", counts->inputs},
         {"late answers", counts->late_answers},
         {"tasks given", counts->gives},
         {"host streams", counts->reconnects},

@@ -18,6 +18,7 @@ REQUESTS = tuple(
         "definitions",
         "deletions",
         "forks",
+        "inputs",
         "offers",
         "publications",
         "queues",

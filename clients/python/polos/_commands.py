@@ -271,6 +271,16 @@ async def resume(client: PolosClient, arguments: Arguments) -> int:
     return DONE
 
 
+async def send(client: PolosClient, arguments: Arguments) -> int:
+    run = await _run_id(client, arguments.run)
+    sent = await client.send(run, arguments.text, idempotency_key=arguments.key)
+    if arguments.json:
+        _print_json({"id": run, "input_id": sent})
+    else:
+        print(f"input {sent}: the model is told at its next turn")
+    return DONE
+
+
 async def cancel(client: PolosClient, arguments: Arguments) -> int:
     run = await _run_id(client, arguments.run)
     is_new = await client.cancel_execution(run, arguments.cause)

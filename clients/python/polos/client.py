@@ -50,6 +50,7 @@ from ._wire.methods import (
     RESUME,
     RUN_CANCEL,
     RUN_DELETE,
+    RUN_SEND,
     RUN_FORK,
     RUN_GET,
     RUN_HISTORY,
@@ -188,6 +189,20 @@ class PolosClient:
             except NotFoundError:
                 return found
         return found
+
+    async def send(self, execution_id: str, text: str, *, idempotency_key: str = "") -> str:
+        """Says something to an agent's run while it works; the model is told at its next turn.
+
+        It is durable when this returns: the run goes on for it, unless a limit forbids another turn.
+        Returns its id, which INPUT_ACCEPTED and INPUT_TAKEN of the history have. With a key it is sent
+        once, however often it is asked. Raises ConflictError for a run that has ended (RUN_ENDED) or
+        is no agent's (RUN_NOT_AGENT); NotFoundError when there is none.
+        """
+        request = runs_pb2.RunServiceSendRequest(
+            run_id=execution_id, input=text, idempotency_key=idempotency_key
+        )
+        answer = await self._connection().wire.call(RUN_SEND, request)
+        return answer.input_id
 
     async def cancel_execution(self, execution_id: str, cause: str = "") -> bool:
         """Cancels a run; False when it had ended. Raises NotFoundError when there is none."""

@@ -16,6 +16,8 @@ class RunReader(Protocol):
 
     async def cancel_execution(self, execution_id: str, cause: str = "") -> bool: ...
 
+    async def send(self, execution_id: str, text: str, *, idempotency_key: str = "") -> str: ...
+
     async def _result_of(self, run_id: str, timeout: float | None) -> Any: ...
 
 
@@ -43,6 +45,10 @@ class ExecutionHandle(BaseModel):
         `timeout`: seconds to wait here; the run goes on. Raises as Workflow.run().
         """
         return await client._result_of(self.id, timeout)
+
+    async def send(self, client: RunReader, text: str, *, idempotency_key: str = "") -> str:
+        """Says something to an agent's run while it works; see PolosClient.send()."""
+        return await client.send(self.id, text, idempotency_key=idempotency_key)
 
     async def cancel(self, client: RunReader) -> bool:
         """Cancels the run; False when it had ended."""

@@ -91,6 +91,13 @@ class Words:
             "MODEL_FAILED": lambda e: (
                 f"{self._name(e)} failed{self._took(e)}: {self._why(e)}{_again(e)}"
             ),
+            "INPUT_ACCEPTED": self._input_accepted,
+            "INPUT_TAKEN": lambda e: (
+                f"turn {e.data.get('turn')} has input {one_line(e.data.get('input_id'))}"
+            ),
+            "INPUT_RETURNED": lambda e: (
+                f"the model is not told input {one_line(e.data.get('input_id'))}: the run ends"
+            ),
             "REPLY_REJECTED": lambda e: self._value(
                 e.data.get("feedback"), "the answer does not fit its schema; the model is told: "
             ),
@@ -255,6 +262,11 @@ class Words:
         named = one_line(run.get("id") or "that did not start")
         ended = {"value": run.get("result")} | ({"error": run["error"]} if "error" in run else {})
         return f"{self._name(event)}: run {named} {self._outcome(ended)}"
+
+    def _input_accepted(self, event: HistoryEvent) -> str:
+        parts = (event.data.get("message") or {}).get("parts") or []
+        said = "".join(part.get("text", "") for part in parts)
+        return self._value(said, f"input {one_line(event.data.get('input_id'))} was accepted: ")
 
     def _answer_kept(self, event: HistoryEvent) -> str:
         answer = event.data.get("answer") or {}

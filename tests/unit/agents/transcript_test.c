@@ -360,6 +360,57 @@ static void test_answers_that_were_rejected(void **state)
     end(&history);
 }
 
+static void write_input(struct history *history, uint32_t number, const char *text)
+{
+    struct event event = {.kind = EVENT_INPUT_ACCEPTED};
+    event.input_accepted.number = number;
+    event.input_accepted.data = str_of(text);
+    write_events(history, &event, 1);
+}
+
+static void take_input(struct history *history, uint32_t number)
+{
+    struct event event = {.kind = EVENT_INPUT_TAKEN};
+    event.input_taken.number = number;
+    write_events(history, &event, 1);
+}
+
+/* Behind the results of the calls, in order; what is not taken is not there. */
+static void test_inputs_stand_where_they_were_taken(void **state)
+{
+    struct model_block calls[] = {call_of("c1")};
+    struct model_block said[] = {{.kind = MODEL_BLOCK_TEXT, .text = STR("well")}};
+    struct history history;
+    (void)state;
+    begin(&history, "\"x\"", "");
+    write_input(&history, 1, "\"one\"");
+    reply_with(&history, calls, 1);
+    request_task(&history, 2, "c1");
+    write_input(&history, 2, "\"two\"");
+    settle(&history, 2, (struct outcome){.value = STR("1")});
+    take_input(&history, 1);
+    take_input(&history, 2);
+    write_input(&history, 3, "\"three\"");
+    struct model_request request = request_of(&history);
+    assert_int_equal(request.message_count, 5);
+    assert_int_equal(request.messages[2].role, MODEL_ROLE_TOOL);
+    check_text(&request.messages[3], MODEL_ROLE_USER, "one");
+    check_text(&request.messages[4], MODEL_ROLE_USER, "two");
+    assert_true(request.messages[3].is_amid && request.messages[4].is_amid);
+    reply_with(&history, said, 1);
+    take_input(&history, 3);
+    request = request_of(&history);
+    assert_int_equal(request.message_count, 7);
+    check_text(&request.messages[5], MODEL_ROLE_ASSISTANT, "well");
+    check_text(&request.messages[6], MODEL_ROLE_USER, "three");
+    take_input(&history, 4);
+    assert_int_equal(
+        transcript_request(&definition, history.records, history.count, &history.arena, &request)
+            .code,
+        CODE_DATA_LOSS);
+    end(&history);
+}
+
 static bool same_block(const struct model_block *a, const struct model_block *b)
 {
     return a->kind == b->kind && str_equal(a->text, b->text) && str_equal(a->call_id, b->call_id) &&
@@ -516,6 +567,7 @@ int main(void)
         cmocka_unit_test(test_more_calls_than_are_run),
         cmocka_unit_test(test_turns_do_not_mix),
         cmocka_unit_test(test_answers_that_were_rejected),
+        cmocka_unit_test(test_inputs_stand_where_they_were_taken),
         cmocka_unit_test(test_a_request_begins_as_the_one_before),
         cmocka_unit_test(test_reply_comes_back_as_it_was),
         cmocka_unit_test(test_opaque_bytes_go_back_with_their_origin),

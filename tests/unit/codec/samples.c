@@ -183,6 +183,12 @@ static const struct field {
     SINCE(6, STEP_TRIED, TEXT, step_tried.outcome.error_message),
     SINCE(6, STEP_TRIED, TEXT, step_tried.outcome.error_stack),
     SINCE(6, STEP_TRIED, U64, step_tried.retry_at_ms),
+    SINCE(6, INPUT_ACCEPTED, U32, input_accepted.number),
+    SINCE(6, INPUT_ACCEPTED, TEXT, input_accepted.data),
+    SINCE(6, INPUT_ACCEPTED, TEXT, input_accepted.key),
+    SINCE(6, INPUT_TAKEN, U32, input_taken.number),
+    SINCE(6, INPUT_TAKEN, U32, input_taken.turn),
+    SINCE(6, INPUT_RETURNED, U32, input_returned.number),
     SINCE(6, REPLY_REJECTED, REJECTED_BY, reply_rejected.by),
     SINCE(6, REPLY_REJECTED, TEXT, reply_rejected.feedback),
 #undef FIELD

@@ -8,7 +8,7 @@
  * NAME[!REFUSAL][@TIMEOUT_MS][#once] fail E.A REASON [retry[=HINT_MS]] | reissue E.A | grant E.A
  * HOST | lost E.A step E.A NUMBER | done E.A [failed] [retryable] [cancelled] | park E.A [seen=N]
  *   request E.A KEY [sleep|suspend|event|children=N|now] [due=MS] [settled] | resume 0.0 KEY
- *   event E.0 | child E.0 INDEX [failed] | code E.A
+ *   say (to an agent at work) | event E.0 | child E.0 INDEX [failed] | code E.A
  *   of versions: grant E.A HOST DEPLOYMENT | done E.A misfit; the state says whom a task is for
  */
 #include <stdio.h>
@@ -238,6 +238,7 @@ static void read_rest(struct player *player, const struct words *words, struct c
     case COMMAND_CODE_CAME:
     case COMMAND_ADMIT:
     case COMMAND_WITHDRAW_ADMISSION:
+    case COMMAND_INPUT:
     case COMMAND_FAIL:
     case COMMAND_COUNT:
         break;
@@ -269,6 +270,7 @@ static bool read_command(struct player *player, char *line, struct command *ret)
         [COMMAND_CODE_CAME] = "code",
         [COMMAND_ADMIT] = "admit",
         [COMMAND_WITHDRAW_ADMISSION] = "withdraw",
+        [COMMAND_INPUT] = "say",
         [COMMAND_FAIL] = "end",
     };
     static_assert(COUNT_OF(names) == COMMAND_COUNT);

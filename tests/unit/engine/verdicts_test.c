@@ -162,26 +162,28 @@ static const struct {
     uint32_t attempt;
 } table[] = {
     /*       replied failed reissue grant lost step done time cancel request resume event child park
-     *       code admit withdraw fail, after start; shown and giveup follow step */
-    [NEW] = {"new", "OSSSSSSSSSSRRSRSSSSRRR", "OSSSSSSSSSSRRSRSSSSRRR", 1, 1},
-    [THINKING] = {"thinking", "ROOORRRRRRRDORSRRRRSSO", "RSSSSSSSSSSDOSSSSSSSSO", 1, 1},
-    [BACKOFF] = {"backing off", "RSSSRRRRRRRDORSRRRRSSO", "RSSSSSSSSSSDOSSSSSSSSO", 1, 1},
-    [TOOL_READY] = {"tool without host", "RSSSOSSSSSSDOSSRRSSSSO", "RSSSSSSSSSSDOSSSSSSSSO", 2, 0},
-    [TOOL_LEASED] = {"tool at a host", "RSSSROOROOODOOSRROSSSO", "RSSSSSSSSSSDOSSSSSSSSO", 2, 1},
-    [BODY_READY] = {"body without host", "RSSSOSSSSSSDOSSRRSSSSO", "RSSSSSSSSSSDOSSSSSSSSO", 1, 0},
-    [BODY_LEASED] = {"body at a host", "RSSSROOROOODOOSRROSSSO", "RSSSSSSSSSSDOSSSSSSSSO", 1, 1},
-    [BODY_PARKED] = {"body that waits", "RSSSRSSSSSSDOSSRRSSSSO", "RSSSSSSSSSSDOSSSSSSSSO", 1, 1},
-    [BODY_BACKOFF] = {"body to be tried again", "RSSSRSSSSSSDOSSRRSSSSO", "RSSSSSSSSSSDOSSSSSSSSO",
+     *       code admit withdraw input fail, after start; shown and giveup follow step */
+    [NEW] = {"new", "OSSSSSSSSSSRRSRSSSSRRRR", "OSSSSSSSSSSRRSRSSSSRRRR", 1, 1},
+    [THINKING] = {"thinking", "ROOORRRRRRRDORSRRRRSSOO", "RSSSSSSSSSSDOSSSSSSSSOO", 1, 1},
+    [BACKOFF] = {"backing off", "RSSSRRRRRRRDORSRRRRSSOO", "RSSSSSSSSSSDOSSSSSSSSOO", 1, 1},
+    [TOOL_READY] = {"tool without host", "RSSSOSSSSSSDOSSRRSSSSOO", "RSSSSSSSSSSDOSSSSSSSSOO", 2,
+                    0},
+    [TOOL_LEASED] = {"tool at a host", "RSSSROOROOODOOSRROSSSOO", "RSSSSSSSSSSDOSSSSSSSSOO", 2, 1},
+    [BODY_READY] = {"body without host", "RSSSOSSSSSSDOSSRRSSSSRO", "RSSSSSSSSSSDOSSSSSSSSRO", 1,
+                    0},
+    [BODY_LEASED] = {"body at a host", "RSSSROOROOODOOSRROSSSRO", "RSSSSSSSSSSDOSSSSSSSSRO", 1, 1},
+    [BODY_PARKED] = {"body that waits", "RSSSRSSSSSSDOSSRRSSSSRO", "RSSSSSSSSSSDOSSSSSSSSRO", 1, 1},
+    [BODY_BACKOFF] = {"body to be tried again", "RSSSRSSSSSSDOSSRRSSSSRO",
+                      "RSSSSSSSSSSDOSSSSSSSSRO", 1, 1},
+    [BODY_STOPPED] = {"body whose code did not fit", "RSSSRSSSSSSDOSSRRSOSSRO",
+                      "RSSSSSSSSSSDOSSSSSSSSRO", 1, 1},
+    [BODY_CLEANUP] = {"body that cleans up", "RSSSROOOOOODDOSRROSSSRO", "RSSSSSSSSSSDDSSSSSSSSRO",
                       1, 1},
-    [BODY_STOPPED] = {"body whose code did not fit", "RSSSRSSSSSSDOSSRRSOSSO",
-                      "RSSSSSSSSSSDOSSSSSSSSO", 1, 1},
-    [BODY_CLEANUP] = {"body that cleans up", "RSSSROOOOOODDOSRROSSSO", "RSSSSSSSSSSDDSSSSSSSSO", 1,
-                      1},
-    [QUEUED] = {"in a queue", "RSSSRRRRRRRDORSRRRROSO", "RSSSSSSSSSSDOSSSSSSOSO", 1, 0},
-    [ADMITTED] = {"admitted", "ROOORRRRRRRDORSRRRRSOO", "RSSSSSSSSSSDOSSSSSSSOO", 1, 1},
-    [COMPLETED] = {"completed", "TTTTTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTTTTT", 1, 1},
-    [FAILED] = {"failed", "TTTTTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTTTTT", 1, 1},
-    [CANCELLED] = {"cancelled", "TTTTTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTTTTT", 1, 1},
+    [QUEUED] = {"in a queue", "RSSSRRRRRRRDORSRRRROSOO", "RSSSSSSSSSSDOSSSSSSOSOO", 1, 0},
+    [ADMITTED] = {"admitted", "ROOORRRRRRRDORSRRRRSOOO", "RSSSSSSSSSSDOSSSSSSSOOO", 1, 1},
+    [COMPLETED] = {"completed", "TTTTTTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTTTTTT", 1, 1},
+    [FAILED] = {"failed", "TTTTTTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTTTTTT", 1, 1},
+    [CANCELLED] = {"cancelled", "TTTTTTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTTTTTT", 1, 1},
 };
 static_assert(COUNT_OF(table) == SITUATION_COUNT);
 
@@ -220,16 +222,19 @@ static void about_another_attempt(void **state)
 static void about_a_settled_effect(void **state)
 {
     (void)state;
-    check_row(TOOL_READY, 1, 1, "RDDDDDDDDDDDODSDDDDSSO");
-    check_row(TOOL_LEASED, 1, 1, "RDDDDDDDDDDDODSDDDDSSO");
+    check_row(TOOL_READY, 1, 1, "RDDDDDDDDDDDODSDDDDSSOO");
+    check_row(TOOL_LEASED, 1, 1, "RDDDDDDDDDDDODSDDDDSSOO");
 }
 
 static void about_no_effect(void **state)
 {
     (void)state;
     for (int i = THINKING; i <= BODY_BACKOFF; i++) {
-        check_row((enum situation)i, 77, 1, "RSSSSSSSSSSDOSSSSSSSSO");
-        check_row((enum situation)i, 0, 0, "RSSSSSSSSSSDOSOSSSSSSO");
+        bool is_agent = i < BODY_READY;
+        check_row((enum situation)i, 77, 1,
+                  is_agent ? "RSSSSSSSSSSDOSSSSSSSSOO" : "RSSSSSSSSSSDOSSSSSSSSRO");
+        check_row((enum situation)i, 0, 0,
+                  is_agent ? "RSSSSSSSSSSDOSOSSSSSSOO" : "RSSSSSSSSSSDOSOSSSSSSRO");
     }
 }
 
@@ -241,10 +246,10 @@ static void about_a_wait(void **state)
         enum effect_kind kind;
         const char *expected;
     } rows[] = {
-        {EFFECT_SLEEP, "RSSSRSSSSSSDOSSRRSSSSO"},
-        {EFFECT_SUSPENSION, "RSSSRSSSSSSDOSSRRSSSSO"},
-        {EFFECT_EVENT, "RSSSRSSSSSSDOSSORSSSSO"},
-        {EFFECT_CHILDREN, "RSSSRSSSSSSDOSSROSSSSO"},
+        {EFFECT_SLEEP, "RSSSRSSSSSSDOSSRRSSSSRO"},
+        {EFFECT_SUSPENSION, "RSSSRSSSSSSDOSSRRSSSSRO"},
+        {EFFECT_EVENT, "RSSSRSSSSSSDOSSORSSSSRO"},
+        {EFFECT_CHILDREN, "RSSSRSSSSSSDOSSROSSSSRO"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         char actual[COMMAND_COUNT + 1] = {0};
@@ -402,6 +407,24 @@ static void what_may_be_owed_in_each_phase(void **state)
     }
 }
 
+static void inputs_have_a_limit(void **state)
+{
+    (void)state;
+    struct run run;
+    bring(&run, THINKING);
+    for (int i = 0; i < ENGINE_INPUTS_MAX; i++) {
+        must(&run, make(COMMAND_INPUT, 0, 0));
+    }
+    struct command more = make(COMMAND_INPUT, 0, 0);
+    assert_int_equal(give(&run, &more), VERDICT_REFUSED);
+    must(&run, make(COMMAND_MODEL_REPLIED, 1, 1));
+    must(&run, make(COMMAND_LEASE_GRANT, 2, 0));
+    must(&run, make(COMMAND_TASK_DONE, 2, 1));
+    assert_int_equal(run.inputs_open, 0);
+    assert_int_equal(give(&run, &more), VERDICT_OK);
+    assert_int_equal(run.inputs_accepted, ENGINE_INPUTS_MAX + 1);
+}
+
 static void the_largest_turn_fits(void **state)
 {
     (void)state;
@@ -456,6 +479,7 @@ int main(void)
         cmocka_unit_test(steps_in_order_only),
         cmocka_unit_test(usage_adds_up),
         cmocka_unit_test(what_may_be_owed_in_each_phase),
+        cmocka_unit_test(inputs_have_a_limit),
         cmocka_unit_test(the_largest_turn_fits),
         cmocka_unit_test(the_wait_before_a_retry),
         cmocka_unit_test(about_a_wait),

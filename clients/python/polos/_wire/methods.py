@@ -76,6 +76,7 @@ RUN_FORK = Method(runs_pb2.RunServiceForkRequest, runs_pb2.RunServiceForkRespons
 RUN_RETRY = Method(runs_pb2.RunServiceRetryRequest, runs_pb2.RunServiceRetryResponse)
 RUN_CANCEL = Method(runs_pb2.RunServiceCancelRequest, runs_pb2.RunServiceCancelResponse)
 RUN_DELETE = Method(runs_pb2.RunServiceDeleteRequest, runs_pb2.RunServiceDeleteResponse)
+RUN_SEND = Method(runs_pb2.RunServiceSendRequest, runs_pb2.RunServiceSendResponse)
 RUN_WATCH = Method(runs_pb2.RunServiceWatchRequest, runs_pb2.RunServiceWatchResponse)
 PUBLISH = Method(topics_pb2.TopicServicePublishRequest, topics_pb2.TopicServicePublishResponse)
 SUBSCRIBE = Method(
