@@ -209,12 +209,12 @@ static void test_conversation(void **state)
          .is_error = true},
     };
     struct model_message messages[] = {
-        {MODEL_ROLE_SYSTEM, rule, 1, STR("")},
-        {MODEL_ROLE_USER, user, 1, STR("")},
-        {MODEL_ROLE_ASSISTANT, thought, 4, STR("anthropic/m")},
-        {MODEL_ROLE_TOOL, results, 2, STR("")},
-        {MODEL_ROLE_ASSISTANT, empty, 1, STR("anthropic/m")},
-        {MODEL_ROLE_USER, empty, 1, STR("")},
+        {MODEL_ROLE_SYSTEM, rule, 1, STR(""), false},
+        {MODEL_ROLE_USER, user, 1, STR(""), false},
+        {MODEL_ROLE_ASSISTANT, thought, 4, STR("anthropic/m"), false},
+        {MODEL_ROLE_TOOL, results, 2, STR(""), false},
+        {MODEL_ROLE_ASSISTANT, empty, 1, STR("anthropic/m"), false},
+        {MODEL_ROLE_USER, empty, 1, STR(""), false},
     };
     struct model_request request = {.model = STR("m"),
                                     .system = STR("S"),
@@ -251,9 +251,9 @@ static void test_newest_message_is_marked(void **state)
     const struct model_block result[] = {
         {.kind = MODEL_BLOCK_TOOL_RESULT, .call_id = STR("i"), .text = STR("1"), .is_error = true}};
     const struct model_message messages[] = {
-        {MODEL_ROLE_USER, user, 2, STR("")},
-        {MODEL_ROLE_ASSISTANT, raw, 1, STR("anthropic/m")},
-        {MODEL_ROLE_TOOL, result, 1, STR("")},
+        {MODEL_ROLE_USER, user, 2, STR(""), false},
+        {MODEL_ROLE_ASSISTANT, raw, 1, STR("anthropic/m"), false},
+        {MODEL_ROLE_TOOL, result, 1, STR(""), false},
     };
     struct model_request request = {
         .model = STR("m"), .messages = messages, .message_count = 1, .temperature = NAN};

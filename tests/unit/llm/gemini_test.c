@@ -191,9 +191,9 @@ static void test_conversation(void **state)
          .is_error = true},
     };
     struct model_message messages[] = {
-        {MODEL_ROLE_USER, user, 1, STR("")},
-        {MODEL_ROLE_ASSISTANT, said, 4, STR("gemini/m")},
-        {MODEL_ROLE_TOOL, results, 2, STR("")},
+        {MODEL_ROLE_USER, user, 1, STR(""), false},
+        {MODEL_ROLE_ASSISTANT, said, 4, STR("gemini/m"), false},
+        {MODEL_ROLE_TOOL, results, 2, STR(""), false},
     };
     struct model_request request = {
         .model = STR("gemini-3"), .messages = messages, .message_count = 3, .temperature = NAN};

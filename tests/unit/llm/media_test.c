@@ -98,7 +98,8 @@ static void check_row(size_t at, struct arena *arena)
     const struct provider_row *row = provider_find(str_of(rows[at].provider));
     const struct model_block blocks[] = {{.kind = MODEL_BLOCK_TEXT, .text = STR("see")},
                                          *rows[at].media};
-    const struct model_message message = {MODEL_ROLE_USER, blocks, COUNT_OF(blocks), STR("")};
+    const struct model_message message = {MODEL_ROLE_USER, blocks, COUNT_OF(blocks), STR(""),
+                                          false};
     struct model_request request = {
         .model = STR("m"), .messages = &message, .message_count = 1, .temperature = NAN};
     status checked = request_check_media(row, &request, arena);

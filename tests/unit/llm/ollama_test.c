@@ -106,8 +106,8 @@ static void test_requests(void **state)
         {.kind = MODEL_BLOCK_TOOL_RESULT, .call_id = STR("c1"), .name = STR("f"), .text = STR("1")},
     };
     const struct model_message messages[] = {
-        {MODEL_ROLE_ASSISTANT, said, 2, STR("ollama_native/m")},
-        {MODEL_ROLE_TOOL, result, 1, STR("")},
+        {MODEL_ROLE_ASSISTANT, said, 2, STR("ollama_native/m"), false},
+        {MODEL_ROLE_TOOL, result, 1, STR(""), false},
     };
     struct model_request request = {
         .model = STR("m"),

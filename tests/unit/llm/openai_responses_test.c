@@ -202,9 +202,9 @@ static void test_conversation(void **state)
         {.kind = MODEL_BLOCK_TOOL_RESULT, .call_id = STR("c1"), .text = STR("1")},
     };
     struct model_message messages[] = {
-        {MODEL_ROLE_USER, user, 1, STR("")},
-        {MODEL_ROLE_ASSISTANT, said, 4, STR("openai/m")},
-        {MODEL_ROLE_TOOL, result, 1, STR("")},
+        {MODEL_ROLE_USER, user, 1, STR(""), false},
+        {MODEL_ROLE_ASSISTANT, said, 4, STR("openai/m"), false},
+        {MODEL_ROLE_TOOL, result, 1, STR(""), false},
     };
     struct model_request request = {
         .model = STR("gpt-4o"), .messages = messages, .message_count = 3, .temperature = NAN};

@@ -35,12 +35,12 @@ static void talk_make(struct talk *talk, const char *said, const char *options, 
         .kind = MODEL_BLOCK_TOOL_CALL, .call_id = STR("c"), .arguments = STR("{}")};
     talk->result = (struct model_block){
         .kind = MODEL_BLOCK_TOOL_RESULT, .name = STR("get_weather"), .text = STR("\"22\" degrees")};
-    talk->messages[0] = (struct model_message){MODEL_ROLE_USER, &talk->user, 1, STR("")};
+    talk->messages[0] = (struct model_message){MODEL_ROLE_USER, &talk->user, 1, STR(""), false};
     for (size_t i = 0; i < turns; i++) {
         talk->messages[1 + 2 * i] =
-            (struct model_message){MODEL_ROLE_ASSISTANT, &talk->call, 1, STR("")};
+            (struct model_message){MODEL_ROLE_ASSISTANT, &talk->call, 1, STR(""), false};
         talk->messages[2 + 2 * i] =
-            (struct model_message){MODEL_ROLE_TOOL, &talk->result, 1, STR("")};
+            (struct model_message){MODEL_ROLE_TOOL, &talk->result, 1, STR(""), false};
     }
     talk->request = (struct model_request){
         .provider = STR("scripted"),
