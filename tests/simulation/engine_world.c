@@ -306,6 +306,40 @@ static void trace_decision(const struct engine_world *world, const struct comman
     printf("\n");
 }
 
+/* Of a reply: a misfit is rejected, or goes on for what was said meanwhile; a task for each call.
+ */
+static void check_reply(struct engine_world *world, const struct command *command)
+{
+    const struct event *events = world->decision.events;
+    bool ends = command->model_replied.stop == REPLY_STOP_END ||
+                command->model_replied.stop == REPLY_STOP_LENGTH;
+    bool is_misfit =
+        ends && world->ledger.output_tries > 0 && command->model_replied.misfit.len > 0;
+    bool is_rejected = world->decision.count > 1 && events[1].kind == EVENT_REPLY_REJECTED;
+    bool goes_on = world->decision.count > 1 && events[1].kind == EVENT_INPUT_TAKEN;
+    expect(world, is_rejected == (is_misfit && !goes_on), "misfits-are-rejected");
+    expect(world,
+           !is_rejected ||
+               str_equal(events[1].reply_rejected.feedback, command->model_replied.feedback),
+           "a-rejection-says-why");
+    size_t calls = 0;
+    for (size_t i = 0; i < world->decision.count; i++) {
+        if (events[i].kind != EVENT_TASK_REQUESTED) {
+            continue;
+        }
+        expect(world, calls < command->model_replied.call_count, "one-task-per-call");
+        const struct tool_call *call = &command->model_replied.calls[calls++];
+        expect(world,
+               str_equal(events[i].task_requested.call_id, call->call_id) &&
+                   str_equal(events[i].task_requested.input, call->arguments),
+               "calls-in-order-with-their-arguments");
+        bool settles = i + 1 < world->decision.count && events[i + 1].kind == EVENT_TASK_SETTLED &&
+                       events[i + 1].effect == events[i].effect;
+        expect(world, settles == (call->refusal_type != NULL), "refused-calls-are-not-run");
+    }
+    expect(world, calls == command->model_replied.call_count, "one-task-per-call");
+}
+
 /* What a command promises about the events it causes, beyond the laws of the journal. */
 static void check_decision(struct engine_world *world, const struct command *command)
 {
@@ -314,34 +348,7 @@ static void check_decision(struct engine_world *world, const struct command *com
         expect(world, events[i].time_ms == command->now_ms, "events-carry-the-commands-time");
     }
     if (command->kind == COMMAND_MODEL_REPLIED) {
-        bool ends = command->model_replied.stop == REPLY_STOP_END ||
-                    command->model_replied.stop == REPLY_STOP_LENGTH;
-        bool is_misfit =
-            ends && world->ledger.output_tries > 0 && command->model_replied.misfit.len > 0;
-        bool is_rejected = world->decision.count > 1 && events[1].kind == EVENT_REPLY_REJECTED;
-        bool goes_on = world->decision.count > 1 && events[1].kind == EVENT_INPUT_TAKEN;
-        expect(world, is_rejected == (is_misfit && !goes_on), "misfits-are-rejected");
-        expect(world,
-               !is_rejected ||
-                   str_equal(events[1].reply_rejected.feedback, command->model_replied.feedback),
-               "a-rejection-says-why");
-        size_t calls = 0;
-        for (size_t i = 0; i < world->decision.count; i++) {
-            if (events[i].kind != EVENT_TASK_REQUESTED) {
-                continue;
-            }
-            expect(world, calls < command->model_replied.call_count, "one-task-per-call");
-            const struct tool_call *call = &command->model_replied.calls[calls++];
-            expect(world,
-                   str_equal(events[i].task_requested.call_id, call->call_id) &&
-                       str_equal(events[i].task_requested.input, call->arguments),
-                   "calls-in-order-with-their-arguments");
-            bool settles = i + 1 < world->decision.count &&
-                           events[i + 1].kind == EVENT_TASK_SETTLED &&
-                           events[i + 1].effect == events[i].effect;
-            expect(world, settles == (call->refusal_type != NULL), "refused-calls-are-not-run");
-        }
-        expect(world, calls == command->model_replied.call_count, "one-task-per-call");
+        check_reply(world, command);
     }
     if (command->kind == COMMAND_MODEL_FAILED && events[0].model_failed.retry_at_ms != 0) {
         uint64_t wait_ms = events[0].model_failed.retry_at_ms - command->now_ms;

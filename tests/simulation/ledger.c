@@ -35,17 +35,6 @@ static const char *new_effect(struct ledger *ledger, uint32_t id, enum effect_ki
     return NULL;
 }
 
-bool ledger_code_waits(const struct ledger *ledger, uint32_t task)
-{
-    for (uint32_t id = 1; id <= ledger->effect_count; id++) {
-        const struct ledger_effect *effect = &ledger->effects[id];
-        if (effect->is_open && ledger_is_wait(effect) && effect->owner == task) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static int find_kept(const struct ledger *ledger, str key)
 {
     for (uint32_t i = 0; i < ledger->kept_count; i++) {
@@ -59,29 +48,6 @@ static int find_kept(const struct ledger *ledger, str key)
 bool ledger_has_kept(const struct ledger *ledger, str key)
 {
     return find_kept(ledger, key) >= 0;
-}
-
-bool ledger_is_suspended(const struct ledger *ledger, str key)
-{
-    for (uint32_t id = 1; id <= ledger->effect_count; id++) {
-        const struct ledger_effect *effect = &ledger->effects[id];
-        if (effect->is_open && effect->kind == EFFECT_SUSPENSION && effect->key == str_hash(key)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-const struct ledger_effect *ledger_wait(const struct ledger *ledger, uint32_t owner, str key)
-{
-    for (uint32_t id = 1; id <= ledger->effect_count; id++) {
-        const struct ledger_effect *effect = &ledger->effects[id];
-        if (effect->is_open && ledger_is_wait(effect) && effect->key == str_hash(key) &&
-            effect->owner == owner) {
-            return effect;
-        }
-    }
-    return NULL;
 }
 
 /* As answers to suspensions with a schema have to. */

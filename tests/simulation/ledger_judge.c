@@ -3,6 +3,40 @@
  */
 #include "tests/simulation/ledger.h"
 
+bool ledger_code_waits(const struct ledger *ledger, uint32_t task)
+{
+    for (uint32_t id = 1; id <= ledger->effect_count; id++) {
+        const struct ledger_effect *effect = &ledger->effects[id];
+        if (effect->is_open && ledger_is_wait(effect) && effect->owner == task) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool ledger_is_suspended(const struct ledger *ledger, str key)
+{
+    for (uint32_t id = 1; id <= ledger->effect_count; id++) {
+        const struct ledger_effect *effect = &ledger->effects[id];
+        if (effect->is_open && effect->kind == EFFECT_SUSPENSION && effect->key == str_hash(key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const struct ledger_effect *ledger_wait(const struct ledger *ledger, uint32_t owner, str key)
+{
+    for (uint32_t id = 1; id <= ledger->effect_count; id++) {
+        const struct ledger_effect *effect = &ledger->effects[id];
+        if (effect->is_open && ledger_is_wait(effect) && effect->key == str_hash(key) &&
+            effect->owner == owner) {
+            return effect;
+        }
+    }
+    return NULL;
+}
+
 /* The time of a run stands still while all its code waits. */
 static bool is_clock_stopped(const struct ledger *ledger)
 {

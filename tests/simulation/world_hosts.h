@@ -122,6 +122,12 @@ void sim_work_again(struct sim_host *host, struct sim_task *task, const struct h
 void sim_work_hear(struct sim_host *host, struct sim_task *task, str key);
 void sim_work_later(struct sim_host *host, const struct sim_task *task);
 
+/* world_told.c: what the server tells is judged. */
+void sim_judge_task(struct world *world, const struct host_task *task);
+void sim_judge_outcome(struct world *world, const struct server_message *message);
+/* A piece of what a run has settled. */
+void sim_judge_facts(struct world *world, const struct host_facts *piece);
+
 extern const struct host_link_vtable sim_link_vtable;
 
 /* A link's pack() has no context: the world it is in. */

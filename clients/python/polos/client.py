@@ -193,10 +193,10 @@ class PolosClient:
     async def send(self, execution_id: str, text: str, *, idempotency_key: str = "") -> str:
         """Says something to an agent's run while it works; the model is told at its next turn.
 
-        It is durable when this returns: the run goes on for it, unless a limit forbids another turn.
-        Returns its id, which INPUT_ACCEPTED and INPUT_TAKEN of the history have. With a key it is sent
-        once, however often it is asked. Raises ConflictError for a run that has ended (RUN_ENDED) or
-        is no agent's (RUN_NOT_AGENT); NotFoundError when there is none.
+        It is durable when this returns: the run goes on for it, unless a limit forbids another
+        turn. Returns its id, which INPUT_ACCEPTED and INPUT_TAKEN of the history have. With a key
+        it is sent once, however often it is asked. Raises ConflictError for a run that has ended
+        (RUN_ENDED) or is no agent's (RUN_NOT_AGENT); NotFoundError when there is none.
         """
         request = runs_pb2.RunServiceSendRequest(
             run_id=execution_id, input=text, idempotency_key=idempotency_key

@@ -1,6 +1,6 @@
 """Goal: what is said to an agent at work is told to its model once, in order, at the next turn.
-Method: the scripted model says what it was told; the server is killed in between, tools are at work, a
-limit is reached, callers say it twice."""
+Method: the scripted model says what it was told; the server is killed in between, tools are at
+work, a limit is reached, callers say it twice."""
 import unittest
 
 import grpc
