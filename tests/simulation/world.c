@@ -17,6 +17,8 @@ enum {
     CALM_MS = 3600000, /* Longer than any run's deadline, and its code's longest sleeps. */
     DELETING_MS = 600000,
     TICKS_MAX = 400000,
+    SLEEP_MS = 20000,
+    SLEEP_LONG_MS = 60000,
     EPOCH_MS_LOW = 1700000000,
 };
 
@@ -327,6 +329,27 @@ static void end_process(struct world *world)
     world_at(world, world_below(world, is_long ? 25000 : 4000), start_process, NULL, 0);
 }
 
+/* The thread does not get to run for a while, or only now and then. */
+static void sleep_over(struct world *world)
+{
+    uint64_t longest_ms = 0;
+    bool is_sleepy = world->longest_sleep_ms == SLEEP_LONG_MS && !world->calm;
+    if (is_sleepy && world->slow_rounds == 0 && draw_below(&world->peers, 400) == 0) {
+        world->slow_rounds = 1 + draw_below(&world->peers, 30);
+    }
+    if (world_fault(world, 15)) {
+        longest_ms = world_below(world, 20) == 0 ? world->longest_sleep_ms : 500;
+    }
+    if (world->slow_rounds > 0) {
+        world->slow_rounds--;
+        longest_ms = later(longest_ms, world->lease_ms / 3);
+    }
+    if (longest_ms > 0) {
+        world->asleep_until_ms = world->time_ms + world_below(world, longest_ms);
+        world->trouble_ms = later(world->trouble_ms, world->asleep_until_ms);
+    }
+}
+
 static void do_round(struct world *world)
 {
     uint64_t due_ms = partition_round(world->partition);
@@ -338,11 +361,7 @@ static void do_round(struct world *world)
     }
     uint64_t wall_ms = world_wall_ms(world);
     world->due_ms = due_ms == 0 ? 0 : world->time_ms + (due_ms > wall_ms ? due_ms - wall_ms : 0);
-    if (world_fault(world, 15)) {
-        uint64_t longest_ms = world_below(world, 20) == 0 ? world->longest_sleep_ms : 500;
-        world->asleep_until_ms = world->time_ms + world_below(world, longest_ms);
-        world->trouble_ms = later(world->trouble_ms, world->asleep_until_ms);
-    }
+    sleep_over(world);
     if (world_is_well(world)) {
         laws_check(world, due_ms);
     }
@@ -464,7 +483,8 @@ static void begin(struct world *world, uint64_t seed)
     laws_begin(world);
     world->is_branching = world_below(world, 6) == 0;
     world->is_heavy = draw_below(&world->disk, 8) == 0;
-    world->longest_sleep_ms = draw_below(&world->peers, 3) == 0 ? 60000 : 20000;
+    world->longest_sleep_ms = draw_below(&world->peers, 3) == 0 ? SLEEP_LONG_MS : SLEEP_MS;
+    world->slow_rounds = 0;
     draw_options(world);
     world_store_begin(world);
     start_process(world, NULL, 0);

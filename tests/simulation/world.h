@@ -219,7 +219,7 @@ struct world_counts {
     uint64_t reconnects, host_deaths, refusals, starts_repeated, watches, facts_shown;
     uint64_t tree_facts_shown, deltas;
     uint64_t snapshots, stalls, snubs, stale, facts_read;
-    uint64_t cuts, freezes, answers_cut;
+    uint64_t cuts, freezes;
     uint64_t pieces, full_streams, large_batches, waits, parks, children, answers, kept, published,
         dropped, awaited, forks, retries, cleanups;
     uint64_t owed, damaged, orphans, deletions, given_up, tries;
@@ -377,6 +377,7 @@ struct world {
     struct partition_options options;
     uint64_t lease_ms;
     uint64_t longest_sleep_ms; /* Of its thread. */
+    uint64_t slow_rounds; /* So many more come late. */
 
     struct sim_run *runs[WORLD_RUNS_MAX];
     size_t run_count;

@@ -12,7 +12,6 @@ bool world_ask(struct sim_ask *ask, struct request *request, request_done *done)
     }
     ask->world->open_requests++;
     ask->is_cut = !ask->world->calm && draw_chance(&ask->world->peers, 3);
-    ask->world->counts.answers_cut += ask->is_cut;
     return true;
 }
 

@@ -763,4 +763,7 @@ MUTANTS = {
     "lost_call_never_made": ("A call whose reply did not come is not made again.", {
         "const struct effect made = *effect; call_again(partition, run, &made);": "(void)effect;",
     }),
+    "lost_tasks_not_named": ("A host that dials again is not told what it lost.", {
+        "lost[lost_count++] = hello->held[i];": "lost[lost_count] = hello->held[i];",
+    }),
 }
