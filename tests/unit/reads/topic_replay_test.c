@@ -69,21 +69,27 @@ static void put_topic(struct shelf *shelf, uint64_t first)
     put(shelf, 0, str_make(row, sizeof(row)));
 }
 
-/* The sequence up to which it came. */
-static uint64_t replay(struct shelf *shelf, uint64_t after, uint64_t after_ms, str type)
+static struct read *read_topic(struct shelf *shelf, uint64_t after, uint64_t after_ms, str type)
 {
     struct read *read = read_new(&topic_replay_kind);
-    uint64_t stop_at = noted.stop_at;
-    noted = (struct noted){.stop_at = stop_at};
+    noted = (struct noted){.stop_at = noted.stop_at};
     memcpy(topic_replay(read)->topic, topic, sizeof(topic));
     topic_replay(read)->sequence = after;
     topic_replay(read)->after_ms = after_ms;
     topic_replay(read)->type = type;
     topic_replay(read)->show = note;
     shelf_read(shelf, read);
+    return read;
+}
+
+/* The sequence up to which it came. */
+static uint64_t replay(struct shelf *shelf, uint64_t after, uint64_t after_ms, str type)
+{
+    struct read *read = read_topic(shelf, after, after_ms, type);
     uint64_t ret = topic_replay(read)->sequence;
     assert_int_equal(shelf->failure.code, CODE_OK);
-    assert_int_equal(topic_replay(read)->ret_full, stop_at != 0 && noted.last >= stop_at);
+    assert_int_equal(topic_replay(read)->ret_full,
+                     noted.stop_at != 0 && noted.last >= noted.stop_at);
     read_free(read);
     return ret;
 }
@@ -166,6 +172,28 @@ static void it_stops_where_it_is_told(void **state)
     shelf_fini(&shelf);
 }
 
+/* Also where a time is looked for: as an event of no time it would hide those before it. */
+static void a_damaged_event_is_not_passed_over(void **state)
+{
+    (void)state;
+    static const uint64_t damaged[] = {1, 17, EVENTS};
+    for (size_t i = 0; i < COUNT_OF(damaged); i++) {
+        struct shelf shelf;
+        shelf_init(&shelf);
+        put_topic(&shelf, 1);
+        put(&shelf, damaged[i], STR("\xff\xff\xff"));
+        noted.stop_at = 0;
+        struct read *read = read_topic(&shelf, 0, 0, STR_EMPTY);
+        assert_int_equal(shelf.failure.code, CODE_DATA_LOSS);
+        assert_int_equal(noted.last, damaged[i] - 1);
+        read_free(read);
+        read = read_topic(&shelf, 0, 1000 + damaged[i] / 2, STR_EMPTY);
+        assert_int_equal(shelf.failure.code, CODE_DATA_LOSS);
+        read_free(read);
+        shelf_fini(&shelf);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +202,7 @@ int main(void)
         cmocka_unit_test(what_was_dropped_is_passed_over),
         cmocka_unit_test(a_time_is_found),
         cmocka_unit_test(it_stops_where_it_is_told),
+        cmocka_unit_test(a_damaged_event_is_not_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
