@@ -32,6 +32,7 @@ class Unended:
         self.window, self.first_window = FIRST_WINDOW, FIRST_WINDOW
         self.acks = 0
         self.ended = set()  # Streams that the server has ended.
+        self.said = {}  # Stream -> what it was ended with.
         self.socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0))
         self._agree()
         prefix = struct.pack(">BI", 0, message_bytes)
@@ -102,6 +103,7 @@ class Unended:
             self.windows[stream] += int.from_bytes(payload, "big")
         elif kind == RESET or (kind == HEADERS and flags & 1):
             self.ended.add(stream)
+            self.said[stream] = self.said.get(stream, b"") + payload
         assert kind != GOAWAY, payload
 
     def _take_settings(self, payload):

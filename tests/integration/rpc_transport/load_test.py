@@ -30,7 +30,14 @@ class ReceiveTest(ServerTest):
     def test_those_who_come_slowly_make_room(self):
         self.peer.send_some()
         self.peer.read_until_ended(1)
+        self.assertIn(b"too slowly", b"".join(self.peer.said.values()))
         self.assertEqual(self.api.get("echo").run.id, "echo")
+
+    def test_only_so_many_wait(self):
+        peer = Unended(self.server.port, "/polos.v1.RunService/Get", 4000, 1 << 20)
+        self.addCleanup(peer.close)
+        peer.read_until_ended(1)
+        self.assertIn(b"as many requests at once as it may", b"".join(peer.said.values()))
 
 
 class LoadTest(ServerTest):
