@@ -113,6 +113,7 @@ class Proxy:
         metadata = [(k, v) for k, v in kept if k not in ("user-agent", "te", "content-type")]
         call = self._channel.stream_stream(method)(up(), metadata=metadata)
         watch = asyncio.ensure_future(cut.wait())
+        is_welcome = True  # neither is this
         try:
             while True:
                 read = asyncio.ensure_future(call.read())
@@ -124,8 +125,9 @@ class Proxy:
                 if message is grpc.aio.EOF:
                     break
                 messages, is_last = await self._met(method, "down", message)
-                for each in messages:
+                for each in messages[:1] if is_welcome else messages:
                     yield each
+                is_welcome = False
                 if is_last:
                     raise Cut
         except Cut:
