@@ -280,24 +280,25 @@ static void lose_undelivered(struct engine_world *world)
     }
 }
 
+static const char *const command_names[] = {
+    "START",         "MODEL_REPLIED", "MODEL_FAILED",
+    "MODEL_REISSUE", "LEASE_GRANT",   "LEASE_LOST",
+    "STEP_DONE",     "CANCEL_SHOWN",  "WITHDRAW",
+    "STEP_TRY",      "TASK_DONE",     "TIME",
+    "CANCEL",        "STEP_REQUEST",  "RESUME",
+    "WAIT_DONE",     "CHILD_DONE",    "PARK",
+    "CODE_CAME",     "ADMIT",         "WITHDRAW_ADMISSION",
+    "INPUT",         "FAIL",
+};
+static_assert(COUNT_OF(command_names) == COMMAND_COUNT);
+
 static void trace_decision(const struct engine_world *world, const struct command *command,
                            enum verdict verdict)
 {
     if (!world->trace) {
         return;
     }
-    static const char *const names[] = {
-        "START",         "MODEL_REPLIED", "MODEL_FAILED",
-        "MODEL_REISSUE", "LEASE_GRANT",   "LEASE_LOST",
-        "STEP_DONE",     "CANCEL_SHOWN",  "WITHDRAW",
-        "STEP_TRY",      "TASK_DONE",     "TIME",
-        "CANCEL",        "STEP_REQUEST",  "RESUME",
-        "WAIT_DONE",     "CHILD_DONE",    "PARK",
-        "CODE_CAME",     "ADMIT",         "WITHDRAW_ADMISSION",
-        "INPUT",         "FAIL",
-    };
-    static_assert(COUNT_OF(names) == COMMAND_COUNT);
-    printf("%llu %s %u.%u -> %d", (unsigned long long)command->now_ms, names[command->kind],
+    printf("%llu %s %u.%u -> %d", (unsigned long long)command->now_ms, command_names[command->kind],
            command->effect, command->attempt, (int)verdict);
     for (size_t i = 0; i < world->decision.count; i++) {
         const struct event *event = &world->decision.events[i];

@@ -241,37 +241,6 @@ static const char *add_reply_rejected(struct ledger *ledger, const struct event 
     return NULL;
 }
 
-static const char *add_input_accepted(struct ledger *ledger, const struct event *event)
-{
-    LAW("only-agents-are-steered", ledger->kind == RUN_KIND_AGENT);
-    LAW("inputs-are-numbered", event->input_accepted.number == ledger->inputs_accepted + 1);
-    LAW("inputs-max", ledger->inputs_accepted - ledger->inputs_taken < 32);
-    ledger->inputs_accepted++;
-    return NULL;
-}
-
-/* Between turns alone: never between a call and its result, or the parts of a turn. */
-static const char *add_input_taken(struct ledger *ledger, const struct event *event)
-{
-    LAW("inputs-are-taken-in-order", event->input_taken.number == ledger->inputs_taken + 1);
-    LAW("what-is-taken-was-accepted", event->input_taken.number <= ledger->inputs_accepted);
-    LAW("inputs-stand-between-turns",
-        ledger->open_count == 0 && ledger->replies > 0 && ledger->stop != REPLY_STOP_PAUSE);
-    LAW("an-input-is-in-the-next-turn", event->input_taken.turn == ledger->replies + 1);
-    ledger->inputs_taken++;
-    ledger->is_steered = true;
-    return NULL;
-}
-
-static const char *add_input_returned(struct ledger *ledger, const struct event *event)
-{
-    uint32_t next = ledger->inputs_taken + ledger->inputs_returned + 1;
-    LAW("inputs-are-returned-in-order", event->input_returned.number == next);
-    LAW("what-is-taken-was-accepted", next <= ledger->inputs_accepted);
-    ledger->inputs_returned++;
-    return NULL;
-}
-
 static const char *add_model_failed(struct ledger *ledger, const struct event *event)
 {
     struct ledger_effect *effect = open_effect(ledger, event->effect);
@@ -698,11 +667,9 @@ static const char *add(struct ledger *ledger, const struct event *event)
     case EVENT_MODEL_FAILED:
         return add_model_failed(ledger, event);
     case EVENT_INPUT_ACCEPTED:
-        return add_input_accepted(ledger, event);
     case EVENT_INPUT_TAKEN:
-        return add_input_taken(ledger, event);
     case EVENT_INPUT_RETURNED:
-        return add_input_returned(ledger, event);
+        return ledger_add_input(ledger, event);
     case EVENT_REPLY_REJECTED:
         return add_reply_rejected(ledger, event);
     case EVENT_TASK_REQUESTED:

@@ -100,6 +100,8 @@ struct ledger {
 void ledger_init(struct ledger *ledger);
 /* NULL, or the law that the event breaks. */
 const char *ledger_add(struct ledger *ledger, const struct event *event);
+/* ledger_add() of the three kinds of facts of inputs: ledger_inputs.c. */
+const char *ledger_add_input(struct ledger *ledger, const struct event *event);
 /* After the last event of a transition: what must be true between transitions. */
 const char *ledger_settle(struct ledger *ledger);
 /* Whether the engine's state says what the ledger says. */

@@ -366,8 +366,10 @@ static void start(void *self, uint64_t number, const struct model_request *reque
     }
     world_expect(world, !world->partition->requests.is_draining, "who-drains-begins-no-call");
     judge_results(world, request);
-    judge_feedback(world, run, request);
-    laws_judge_inputs(world, run, request);
+    if (!has_copies(world, run)) { /* Else it may be another's, and of other facts. */
+        judge_feedback(world, run, request);
+        laws_judge_inputs(world, run, request);
+    }
     world->counts.model_calls++;
     struct sim_call *call = free_call(world);
     uint32_t turn = count_turns(request);

@@ -65,7 +65,6 @@ static const struct {
     COUNT("full streams", full_streams),
     COUNT("streams cut", cuts),
     COUNT("hosts frozen", freezes),
-    COUNT("answers cut off", answers_cut),
     COUNT("waits", waits),
     COUNT("suspensions", suspended),
     COUNT("answers", answers),

@@ -7,7 +7,7 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import agents_pb2, common_pb2, runs_pb2, steps_pb2
+from tests.lib.polosd import agents_pb2, common_pb2, definitions_pb2, runs_pb2, steps_pb2
 
 SCHEMA = json.dumps({"type": "object", "required": ["n"],
                      "properties": {"n": {"type": "integer"}}})
@@ -69,11 +69,11 @@ class Answers(polosd.Hosted):
             self.assertEqual(len(self.rejections(run.id)), turns)
 
     def test_no_turn_is_taken_that_a_limit_forbids(self):
-        run = self.run_of([MISFIT, FIT], max_steps=1)
+        run = self.run_of([MISFIT, FIT], max_turns=1)
         self.assert_invalid(run, 1, MISFIT["text"])
 
     def test_only_the_answer_is_judged(self):
-        tool = agents_pb2.ToolDefinition(name="add", parameters_json='{"type":"object"}')
+        tool = definitions_pb2.ToolDefinition(name="add", parameters_json='{"type":"object"}')
         host = self.host(tools=["add"])
         self.server.agent("typed", [{"text": "no JSON", "tool_calls": [
             {"name": "add", "arguments": {}}]}, FIT], tools=[tool], output_schema_json=SCHEMA)

@@ -6,9 +6,9 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import agents_pb2, common_pb2, runs_pb2
+from tests.lib.polosd import common_pb2, definitions_pb2, runs_pb2
 
-ADD = agents_pb2.ToolDefinition(name="add", parameters_json='{"type":"object"}')
+ADD = definitions_pb2.ToolDefinition(name="add", parameters_json='{"type":"object"}')
 CALL = {"tool_calls": [{"name": "add", "arguments": {}}]}
 SLOW = {"delta_ms": 20, "chunk": 5}
 
@@ -78,7 +78,7 @@ class Inputs(polosd.Hosted):
         self.assertEqual(accepted.message.parts[0].text, "shorter")
 
     def test_what_no_turn_is_left_for_is_returned(self):
-        self.server.agent("a", [{"text": "word " * 30}], options=SLOW, max_steps=1)
+        self.server.agent("a", [{"text": "word " * 30}], options=SLOW, max_turns=1)
         run_id = self.server.start_agent("a")
         self.until_said(run_id, 1)
         self.send(run_id, "go on")
