@@ -4,6 +4,7 @@
     instants       "T"; that they do not go backwards is looked at before
     hosts          "host-1", ...; deployments and whoever answers by name stay
     errors         without stacks, modules, and the place in the file that Python tells
+    value types    left out: they are one language's names of its classes
     misfits        "does not fit ...", "has no JSON form ...": what else is said comes from pydantic
                    and zod, or names the language's own kinds of values
     texts          keys in double quotes, as one of the two languages writes them
@@ -22,6 +23,7 @@ MODULE = re.compile(r"\b(?:__main__|driver)\.(?=[A-Z])")
 PLACE = re.compile(r" \(\w+\.py:\d+, in [\w.<>]+\)")
 MISFIT = re.compile(r"(does not fit|do not fit|has no JSON form).*", re.S)
 QUOTED = re.compile(r"(?<!\w)'([^']*)'(?!\w)")
+BESIDE = ("stack", "value_type", "input_type", "result_type")
 INSTANT_MS = 10**12
 
 
@@ -54,7 +56,7 @@ def plain(value: Any, names: Names, mask: tuple[str, ...] = ()) -> Any:
         value = {"program": value["program"], "input": value.get("input")}
     found = {}
     for key, each in value.items():
-        if key == "stack":
+        if key in BESIDE:
             continue
         if key == "host_id":
             found[key] = names.of("host", each)
