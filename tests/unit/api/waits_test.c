@@ -684,6 +684,40 @@ static void states_and_retries_of_a_start(void **state)
     world_fini(&world);
 }
 
+/* With the step: code that goes on elsewhere has it. */
+static void a_state_is_kept_with_its_step(void **state)
+{
+    (void)state;
+    struct play play;
+    play_init(&play);
+    Polos__V1__TaskOutcome outcome = POLOS__V1__TASK_OUTCOME__INIT;
+    outcome.result_case = POLOS__V1__TASK_OUTCOME__RESULT_VALUE_JSON;
+    outcome.value_json = (char *)"1";
+    Polos__V1__StepDone done = POLOS__V1__STEP_DONE__INIT;
+    done.task_id = play.given->task->task_id;
+    done.epoch = play.given->task->epoch;
+    done.number = 1;
+    done.key = (char *)"fetch";
+    done.outcome = &outcome;
+    done.state_json = (char *)"{\"n\":  1}";
+    Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
+    message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_STEP_DONE;
+    message.step_done = &done;
+    say_message(play.host, ++play.seq, &message);
+    world_rounds(&play.world);
+    Polos__V1__RunServiceGetResponse *got;
+    assert_string_equal(get_run(&play, &got)->state_json, "{\"n\":  1}");
+    free_message(got);
+    done.number = 2;
+    done.key = (char *)"look"; /* It leaves the state as it was. */
+    done.state_json = (char *)"";
+    say_message(play.host, ++play.seq, &message);
+    world_rounds(&play.world);
+    assert_string_equal(get_run(&play, &got)->state_json, "{\"n\":  1}");
+    free_message(got);
+    play_fini(&play);
+}
+
 static void forks_and_retries(void **state)
 {
     (void)state;
@@ -741,6 +775,7 @@ int main(void)
         cmocka_unit_test(a_cancelled_run_cleans_up),
         cmocka_unit_test(an_order_that_makes_no_sense_is_refused),
         cmocka_unit_test(states_and_retries_of_a_start),
+        cmocka_unit_test(a_state_is_kept_with_its_step),
         cmocka_unit_test(forks_and_retries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
