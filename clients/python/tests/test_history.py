@@ -18,6 +18,7 @@ from polos import (
     Agent,
     BatchWorkflowInput,
     ConflictError,
+    ExecutionHandle,
     History,
     HistoryEvent,
     InvalidArgumentError,
@@ -422,6 +423,35 @@ async def test_runs_are_looked_at_and_answered_from_a_shell(server, client):
     assert (await client.get_execution(again))["workflow_id"] == "flow"
     other = await flow.invoke(client)
     assert (await shell(server, "cancel", other.id, "--cause", "done with")).startswith("cancelled")
+
+
+async def test_an_agent_at_work_is_told_something_from_a_shell_and_by_its_handle(server, client):
+    started, told = asyncio.Event(), asyncio.Event()
+
+    @tool
+    async def slow(ctx):
+        started.set()
+        await told.wait()
+        return "done"
+
+    agent = Agent(id="told", provider="scripted", model="scripted", tools=[slow])
+    script = [{"tool_calls": [{"name": "slow", "arguments": {}}]}, {"text": "{{input}}"}]
+    stream = await agent.stream(client, "hi", script=script)
+    await asyncio.wait_for(started.wait(), SECONDS)
+    run_id = stream.agent_run_id
+    out = await shell(server, "send", run_id, "shorter", "--key", "k")
+    assert out == "input 1: the model is told at its next turn"
+    assert json.loads(await shell(server, "send", run_id, "shorter", "--key", "k", "--json")) == {
+        "id": run_id,
+        "input_id": "1",
+    }
+    handle = ExecutionHandle(id=run_id)
+    assert await handle.send(client, "in Celsius") == "2"
+    told.set()
+    assert (await stream.result()).result == "in Celsius"
+    text = (await client.history(run_id)).text()
+    assert 'input 1 was accepted: "shorter"' in text and "turn 2 has input 2" in text, text
+    assert "RUN_ENDED" in await shell(server, "send", run_id, "more", code=1)
 
 
 async def test_runs_are_started_from_a_shell(server, client):
