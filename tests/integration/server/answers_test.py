@@ -73,7 +73,7 @@ class Answers(polosd.Hosted):
         self.assert_invalid(run, 1, MISFIT["text"])
 
     def test_only_the_answer_is_judged(self):
-        tool = definitions_pb2.ToolDefinition(name="add", parameters_json='{"type":"object"}')
+        tool = definitions_pb2.ToolDefinition(id="add", parameters_json='{"type":"object"}')
         host = self.host(tools=["add"])
         self.server.agent("typed", [{"text": "no JSON", "tool_calls": [
             {"name": "add", "arguments": {}}]}, FIT], tools=[tool], output_schema_json=SCHEMA)

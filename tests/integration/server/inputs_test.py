@@ -8,7 +8,7 @@ import grpc
 from tests.lib import polosd
 from tests.lib.polosd import common_pb2, definitions_pb2, runs_pb2
 
-ADD = definitions_pb2.ToolDefinition(name="add", parameters_json='{"type":"object"}')
+ADD = definitions_pb2.ToolDefinition(id="add", parameters_json='{"type":"object"}')
 CALL = {"tool_calls": [{"name": "add", "arguments": {}}]}
 SLOW = {"delta_ms": 20, "chunk": 5}
 
