@@ -20,7 +20,7 @@
 
 enum {
     PATH_BYTES = 512,
-    SYNCED_MAX = 16,
+    SYNCED_MAX = 64,
 };
 
 static char synced[SYNCED_MAX][PATH_BYTES];
@@ -85,9 +85,11 @@ static void folders_above_have_durable_names(void **state)
     assert_true(is_synced(bed.root)); /* It holds the name of a, ... */
     assert_true(is_synced(below(&bed, "a"))); /* ... that of b, ... */
     assert_true(is_synced(below(&bed, "a/b"))); /* ... that of c. */
+    /* Whoever made what is there may have died before its name was durable. */
     synced_count = 0;
     assert_int_equal(folder_prepare(below(&bed, "a/b/c"), &bed.arena).code, CODE_OK);
-    assert_int_equal(synced_count, 0); /* Nothing was made. */
+    assert_true(is_synced(bed.root) && is_synced(below(&bed, "a")) &&
+                is_synced(below(&bed, "a/b")));
     arena_fini(&bed.arena);
 }
 
@@ -125,6 +127,7 @@ static void a_store_half_made_is_no_foreign_folder(void **state)
     begin(&bed);
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         write_file(below(&bed, names[i]));
+        synced_count = 0;
         assert_int_equal(folder_prepare(bed.root, &bed.arena).code, CODE_OK);
     }
     arena_fini(&bed.arena);

@@ -253,6 +253,9 @@ static void tick_by_hand(struct ticks *ticks, struct arena *arena)
     started.run_started.spec =
         (struct run_spec){.kind = RUN_KIND_WORKFLOW, .options = {.outlives_parent = true}};
     tick_event(ticks, shown(&started, arena));
+    struct event input = {.kind = EVENT_INPUT_ACCEPTED};
+    input.input_accepted.data = STR("\"hello\"");
+    tick_event(ticks, shown(&input, arena));
     struct event asked = wait_event(EFFECT_SUSPENSION, STR("{\"q\": 1}"));
     struct event awaited = wait_event(EFFECT_EVENT, STR("{\"topic\":\"t\"}"));
     struct event children = wait_event(EFFECT_CHILDREN, STR("[{\"run_id\":\"r\"}]"));
