@@ -505,6 +505,7 @@ void laws_check(struct world *world, uint64_t due_ms)
     }
     if (world_is_well(world)) {
         laws_queues_check_memory(world);
+        world_models_check(world);
     }
     if (world_is_well(world)) {
         laws_check_rest(world, due_ms);

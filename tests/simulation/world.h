@@ -588,6 +588,7 @@ void laws_judge_inputs(struct world *world, const struct sim_run *run,
 /* The text a call shows from `from` on. */
 void world_model_text(uint64_t text_seed, size_t from, size_t len, char *ret);
 uint64_t world_text_seed(const struct world *world, str marker, uint32_t turn, uint32_t attempt);
+void world_models_check(struct world *world); /* After a round. */
 void world_models_end_life(struct world *world);
 
 /* world_host_life.c */

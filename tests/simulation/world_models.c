@@ -409,6 +409,17 @@ static void cancel(void *self, uint64_t number)
     }
 }
 
+void world_models_check(struct world *world)
+{
+    for (size_t i = 0; i < world->call_count; i++) {
+        const struct sim_call *call = &world->calls[i];
+        bool is_out = call->in_use && !call->is_over && call->life == world->life;
+        bool has_ended = is_out && call->run->ledger.ended != EVENT_NONE;
+        world_expect(world, !has_ended || has_copies(world, call->run),
+                     "calls-of-what-has-ended-are-withdrawn");
+    }
+}
+
 void world_models_end_life(struct world *world)
 {
     for (size_t i = 0; i < world->call_count; i++) {

@@ -193,8 +193,7 @@ MUTANTS = {
     "call_not_cancelled": (
         "The model call of a run that was cancelled goes on.",
         {
-            "forget_call(models_of(partition), act->run);":
-                "(void)partition; (void)act;",
+            "if (models->partition->options.models.vtable != NULL) {": "if (models == NULL) {",
         },
     ),
     "cancel_not_told": ("A host is not told that its task is not wanted any more.", {
@@ -766,4 +765,20 @@ MUTANTS = {
     "lost_tasks_not_named": ("A host that dials again is not told what it lost.", {
         "lost[lost_count++] = hello->held[i];": "lost[lost_count] = hello->held[i];",
     }),
+}
+
+# Where they were seen last, if late: tried first, to save time.
+SEEN_AT = {
+    "awaits_not_recovered": 585,
+    "deletion_of_anothers": 249,
+    "list_row_lost_in_build": 229,
+    "misfit_answers": 134,
+    "misfit_drops_what_fits": 222,
+    "more_unheard": 151,
+    "recovery_repeats_calls": 121,
+    "refused_with_its_round": 237,
+    "renewal_left_out": 422,
+    "schema_forgotten": 134,
+    "start_during_sweep": 188,
+    "unread_tree_counted_anew": 104,
 }
