@@ -189,7 +189,7 @@ class Lives(Load):
             definitions_pb2.WorkflowDefinition(
                 id="each", trigger=definitions_pb2.EventTrigger(topic=self.TOPIC)),
             definitions_pb2.WorkflowDefinition(id="threes", trigger=definitions_pb2.EventTrigger(
-                topic=self.TOPIC, batch_size=3, batch_timeout=length(300)))]
+                topic=self.TOPIC, batch_size=3, batch_timeout=polosd.length(300)))]
         self.host.on_outcome = self.outcome
         self.lives = {}  # run id -> its number
         self.answers = {}  # run id -> what was tried, in order

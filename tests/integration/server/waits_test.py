@@ -559,7 +559,7 @@ class Waits(polosd.Hosted):
 
     def test_a_tool_that_times_out_cancels_the_children_it_waited_for(self):
         host = self.host("a", tools=["t"])
-        run_id, _, below = self.below_a_tool(host, timeout_ms=1000)
+        run_id, _, below = self.below_a_tool(host, timeout=polosd.length(1000))
         self.assertEqual(self.server.wait_ended(below.run_id).status,
                          common_pb2.RUN_STATUS_CANCELLED)
         self.assertEqual(self.server.wait_ended(run_id).status, common_pb2.RUN_STATUS_COMPLETED)
