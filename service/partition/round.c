@@ -14,13 +14,15 @@
 
 static void handle_inbox(struct partition *partition)
 {
-    struct inbox_node *node = partition->requests.pending;
-    if (node == NULL) {
-        node = inbox_take(partition->requests.inbox, partition->options.batch_max);
+    if (partition->requests.pending == NULL) {
+        partition->requests.pending =
+            inbox_take(partition->requests.inbox, partition->options.batch_max);
     }
-    while (node != NULL && partition->batch.bytes.len < BATCH_BYTES_MAX) {
-        struct inbox_node *next = node->next;
+    while (partition->requests.pending != NULL && partition->batch.bytes.len < BATCH_BYTES_MAX) {
+        struct inbox_node *node = partition->requests.pending;
         struct request *request = container_of(node, struct request, node);
+        partition->requests.pending = node->next;
+        partition->requests.handled++;
         size_t before = atomic_fetch_sub(&partition->requests.bytes, request->bytes);
         assert(before >= request->bytes);
         if (request->operation->is_read) {
@@ -28,11 +30,8 @@ static void handle_inbox(struct partition *partition)
         } else {
             request->operation->handle(partition, request);
         }
-        partition->requests.handled++;
-        node = next;
     }
-    assert(node == NULL || partition->batch.bytes.len >= BATCH_BYTES_MAX);
-    partition->requests.pending = node;
+    assert(partition->requests.pending == NULL || partition->batch.bytes.len >= BATCH_BYTES_MAX);
 }
 
 /* What a run says when its own deadline has passed: what it was waiting for. */

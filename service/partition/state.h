@@ -39,9 +39,9 @@ struct partition {
     struct hosts *hosts;
     struct {
         struct inbox *inbox;
-        struct inbox_node *pending; /* Taken, but the batch was full. */
+        struct inbox_node *pending; /* Taken, not yet handled: the batch may be full. */
         atomic_size_t bytes; /* Of both. */
-        uint64_t handled; /* Ever. */
+        uint64_t handled; /* Ever; the one at work among them. */
         struct request *finished; /* Without done: freed at the end of the round. */
         bool is_draining; /* The process ends: nothing new is begun. */
     } requests;
