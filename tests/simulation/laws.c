@@ -151,7 +151,6 @@ static void note_step(struct world *world, struct sim_run *run, const struct eve
                           .effect = wait->owner,
                           .key = str_hash(wait->key),
                           .value = wait->value,
-                          .is_given_up = wait->is_given_up,
                       });
     }
 }
@@ -199,7 +198,6 @@ static void take_event(struct world *world, struct sim_run *run, const struct co
     world->event_number++;
     note_fact(run, entry);
     laws_note_answer(world, run, event);
-    run->was_unsaid |= world->is_unsaid;
     if (event->kind == EVENT_LEASE_LOST && str_is(event->lease_lost.cause, "lease expired")) {
         world_hosts_judge_loss(world, run->id, engine_effect(&run->folded, event->effect));
     }

@@ -62,9 +62,6 @@ struct sim_task {
     struct task_ref task;
     uint32_t epoch;
     uint32_t steps; /* Said, those that came with the task included. */
-    uint32_t durable; /* Of these, that its code was told are. */
-    uint32_t facts_told; /* To its code: these, and what it waited for. */
-    uint32_t ahead; /* Acknowledged while a result comes in pieces: durable once that is there. */
     bool is_done; /* Its end was said. */
     bool is_wanted; /* What it waits for needs its place. */
     bool is_parked; /* That the host lets go of it was said. */

@@ -78,13 +78,6 @@ MUTANTS = {
     "given_up_not_told": ("A task does not say which key its code gave up.", {
         "fact.key = event->withdrawn.key;": "",
     }),
-    "acknowledged_ahead": ("A step is acknowledged before the results that stand before it.", {
-        "return is_queued ? session->inbound.handled : outbox_ack(outbox, written + 1);":
-            "return is_queued ? session->inbound.handled : session->inbound.handled;",
-    }),
-    "results_overtake_steps": ("A result does not say which steps stand before it.", {
-        ".steps_before = steps_before}": ".steps_before = steps_before & 0}",
-    }),
     "tries_not_told": ("A task does not say which tries of its steps failed.", {
         "fact.try_number = event->step_tried.try_number;": "",
     }),
