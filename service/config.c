@@ -63,7 +63,7 @@ static const struct config_row rows[] = {
     {"inbox-bytes-max", CONFIG_NUMBER, AT(inbox_bytes_max), "67108864", 65536, 1099511627776,
      "Bytes of memory that they may take; beyond it, hosts are read from no more until there is "
      "room."},
-    {"receive-bytes-max", CONFIG_NUMBER, AT(receive_bytes_max), "268435456", 1048576, 1099511627776,
+    {"receive-bytes-max", CONFIG_NUMBER, AT(receive_bytes_max), "536870912", 1048576, 1099511627776,
      "Bytes of requests that are taken in at once, before the engine has them; more wait with "
      "those who send them, or are refused with RESOURCE_EXHAUSTED."},
     {"batch-max", CONFIG_NUMBER, AT(batch_max), "1024", 1, 100000,

@@ -12,8 +12,9 @@ enum {
 
 void receive_init(struct receive *receive, size_t bytes_max, size_t message_bytes_max)
 {
-    size_t places = bytes_max / 2 / message_bytes_max;
-    size_t waiting = bytes_max / 2 / RECEIVE_WINDOW_BYTES;
+    size_t read_bytes_max = bytes_max / 4;
+    size_t places = read_bytes_max / message_bytes_max;
+    size_t waiting = (bytes_max - read_bytes_max) / RECEIVE_WINDOW_BYTES;
     assert(message_bytes_max > 0);
     *receive = (struct receive){
         .places = places == 0 ? 1 : (uint32_t)(places < UINT32_MAX ? places : UINT32_MAX),

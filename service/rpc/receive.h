@@ -33,8 +33,8 @@ struct receive {
     uint32_t waiting_max;
 };
 
-/* bytes_max: what may be taken in at once, half by those that are read and half by those that
- * wait; there is one place at least. */
+/* bytes_max: what may be taken in at once, a quarter by those that are read and the rest by those
+ * that wait; there is one place at least. */
 void receive_init(struct receive *receive, size_t bytes_max, size_t message_bytes_max);
 /* A call that is open takes a place; false: it is in the line, or it was ended. */
 bool receive_begin(struct rpc_call *call);

@@ -18,7 +18,7 @@ enum {
     THREADS_MAX = 64,
     MESSAGE_BYTES_MAX = 4 * 1024 * 1024,
     STREAMS_BYTES_MAX = 256 * 1024 * 1024,
-    RECEIVE_BYTES_MAX = 256 * 1024 * 1024,
+    RECEIVE_BYTES_MAX = 512 * 1024 * 1024,
     CONNECTIONS_IDLE_S = 1800,
     /* After the grace: until cancelled calls have been let go of by everybody. */
     LET_GO_MS = 5000,

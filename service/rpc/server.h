@@ -19,7 +19,7 @@ struct rpc_server_options {
     uint32_t threads; /* Completion queues, one thread each. 0: 2. */
     uint32_t message_bytes_max; /* Received. 0: 4 MiB. */
     uint32_t connections_idle_s; /* 0: 1800. */
-    /* Requests that are taken in at once, by all loops: receive.h. 0: 256 MiB. */
+    /* Requests that are taken in at once, by all loops: receive.h. 0: 512 MiB. */
     size_t receive_bytes_max;
     /* Sent and not yet taken, of all streams that the server alone sends on. 0: 256 MiB. */
     size_t streams_bytes_max;

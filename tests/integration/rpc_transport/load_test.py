@@ -34,7 +34,7 @@ class ReceiveTest(ServerTest):
         self.assertEqual(self.api.get("echo").run.id, "echo")
 
     def test_only_so_many_wait(self):
-        peer = Unended(self.server.port, "/polos.v1.RunService/Get", 4000, 1 << 20)
+        peer = Unended(self.server.port, "/polos.v1.RunService/Get", 8000, 1 << 20)
         self.addCleanup(peer.close)
         peer.read_until_ended(1)
         self.assertIn(b"as many requests at once as it may", b"".join(peer.said.values()))
