@@ -215,8 +215,8 @@ test("a tool that asks somebody suspends the run until it is answered", async ()
 
 test("models of the AI SDK are asked by the server where they say no more than it knows", () => {
   const modelOf = (model: Parameters<typeof defineAgent>[0]["model"]) => {
-    const { provider, model: name } = defineAgent({ id: "m", model }).definition();
-    return `${provider}:${name}`;
+    const [asked] = defineAgent({ id: "m", model }).definition().models;
+    return `${asked?.provider}:${asked?.model}`;
   };
   assert.equal(modelOf(openai("gpt-4o")), "openai:gpt-4o");
   assert.equal(modelOf(openai.chat("gpt-4o")), "openai_chat:gpt-4o");
