@@ -58,7 +58,7 @@ static void put_record(struct partition *partition, struct live_run *run,
     if (run->record_count == 0 || run->state.kind == RUN_KIND_AGENT) {
         runs_keep_record(run, record);
     }
-    features_tell(partition, record_put, run, record);
+    features_tell(partition, record_put, run, record, (uint32_t)decision->count);
 }
 
 static void put_snapshot(struct partition *partition, struct live_run *run)

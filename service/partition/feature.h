@@ -60,8 +60,9 @@ struct feature {
     void (*at[ROUND_POINT_COUNT])(void *self);
     /* The run's start is known: it is started, read or copied. May be called again for the same. */
     void (*run_begun)(void *self, struct live_run *run, const struct run_spec *spec);
-    /* A record of the run's journal goes into the batch; its bytes are borrowed for the call. */
-    void (*record_put)(void *self, struct live_run *run, str record);
+    /* A record of the run's journal goes into the batch, so many events behind state.seq; its bytes
+     * are borrowed for the call. */
+    void (*record_put)(void *self, struct live_run *run, str record, uint32_t count);
     /* An event of a decision, before it is applied. */
     void (*before_event)(void *self, struct live_run *run, const struct event *event,
                          enum command_kind command);

@@ -12,6 +12,16 @@
 #include "service/partition/timers.h"
 #include "service/partition/unread.h"
 
+uint64_t round_waiting(const struct partition *partition)
+{
+    uint64_t count = inbox_count(partition->requests.inbox);
+    for (const struct inbox_node *node = partition->requests.pending; node != NULL;
+         node = node->next) {
+        count++;
+    }
+    return count;
+}
+
 static void handle_inbox(struct partition *partition)
 {
     if (partition->requests.pending == NULL) {

@@ -8,6 +8,9 @@
 
 struct partition;
 
+/* Requests that came and were not handled; with requests.handled, when all of them will have been.
+ */
+uint64_t round_waiting(const struct partition *partition);
 /* Sets now_ms and monotonic_ms. */
 void round_read_clocks(struct partition *partition);
 /* While a round decides: the store failed a read that the decision needs, and the decision cannot

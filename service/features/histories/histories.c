@@ -61,8 +61,9 @@ static void look_at(struct histories *histories, const struct live_run *run)
     histories->full[histories->full_count++] = run->state.id;
 }
 
-static void record_put(void *self, struct live_run *run, str record)
+static void record_put(void *self, struct live_run *run, str record, uint32_t count)
 {
+    (void)count;
     assert(record.len > 0 && run->history_bytes >= record.len);
     look_at(self, run);
 }

@@ -5,6 +5,7 @@
 #include "service/base/array.h"
 #include "service/features/models/models.h"
 #include "service/partition/commands.h"
+#include "service/partition/round.h"
 #include "service/partition/state.h"
 
 void lost_calls_add(struct lost_calls *calls, uint64_t call, uuid run, uint32_t effect,
@@ -40,19 +41,9 @@ void lost_calls_forget(struct lost_calls *calls, uuid run)
     }
 }
 
-static uint64_t waiting(const struct partition *partition)
-{
-    uint64_t count = inbox_count(partition->requests.inbox);
-    for (const struct inbox_node *node = partition->requests.pending; node != NULL;
-         node = node->next) {
-        count++;
-    }
-    return count;
-}
-
 void lost_calls_await(struct lost_calls *calls, const struct partition *partition, uuid run)
 {
-    uint64_t heard_by = partition->requests.handled + waiting(partition);
+    uint64_t heard_by = partition->requests.handled + round_waiting(partition);
     for (size_t i = 0; i < calls->count; i++) {
         struct lost_call *lost = &calls->list[i];
         if (uuid_equal(lost->run, run)) {

@@ -15,6 +15,7 @@
 #include "service/features/watchers/watchers.h"
 #include "service/hosts/placement.h"
 #include "service/partition/commands.h"
+#include "service/partition/round.h"
 #include "service/partition/state.h"
 #include "service/partition/task_order.h"
 
@@ -293,11 +294,7 @@ static bool deadline_message(void *self, struct live_run *run, str *ret)
 static void judge_hosts(struct tasks *tasks)
 {
     const struct partition *partition = tasks->partition;
-    uint64_t waiting = inbox_count(partition->requests.inbox);
-    for (const struct inbox_node *node = partition->requests.pending; node != NULL;
-         node = node->next) {
-        waiting++;
-    }
+    uint64_t waiting = round_waiting(partition);
     uint64_t clock_ms = tasks_clock_ms(partition);
     hosts_tick(partition->hosts, clock_ms,
                hearing_heard(&tasks->hearing, partition->requests.handled, waiting));

@@ -10,7 +10,6 @@
 
 #include "service/base/sys.h"
 #include "service/base/table.h"
-#include "service/codec/codec.h"
 #include "service/codec/level.h"
 #include "service/codec/owed_row.h"
 #include "service/codec/tree_order.h"
@@ -207,19 +206,6 @@ static void put_facts(struct trees *trees, struct tree *tree, uuid run, uint32_t
     tree->facts += count;
 }
 
-static uint32_t count_facts(str record)
-{
-    size_t cursor = 0;
-    struct codec_entry entry;
-    bool at_end = false;
-    uint32_t count = 0;
-    while (status_is_ok(codec_next(record, &cursor, &entry, &at_end)) && !at_end) {
-        count++;
-    }
-    assert(count > 0); /* We wrote it a moment ago. */
-    return count;
-}
-
 /* The root has its first child: what it was before is what the order begins with. */
 static void begin_order(struct trees *trees, struct tree *tree)
 {
@@ -269,11 +255,11 @@ static void order(struct trees *trees, const struct live_run *run, struct tree_p
     }
 }
 
-static void record_put(void *self, struct live_run *run, str record)
+static void record_put(void *self, struct live_run *run, str record, uint32_t count)
 {
     struct trees *trees = self;
     struct tree_place *place = partition_room(trees->partition, run, &trees_feature);
-    uint32_t count = count_facts(record);
+    assert(record.len > 0 && count > 0);
     if (!uuid_is_zero(place->parent)) {
         order(trees, run, place, count);
         return;

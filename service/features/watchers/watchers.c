@@ -494,7 +494,7 @@ static void *start(struct partition *partition)
     return watchers;
 }
 
-static void record_put(void *self, struct live_run *run, str record)
+static void record_put(void *self, struct live_run *run, str record, uint32_t count)
 {
     const struct watchers *watchers = self;
     struct arena *arena = &watchers->partition->round_arena;
@@ -506,13 +506,11 @@ static void record_put(void *self, struct live_run *run, str record)
     }
     struct record_act *act = arena_alloc(arena, sizeof(*act));
     *act = (struct record_act){
-        .record = arena_copy(arena, record), .root = place->root, .number = place->number};
-    size_t cursor = 0;
-    struct codec_entry entry;
-    bool at_end = false;
-    while (status_is_ok(codec_next(record, &cursor, &entry, &at_end)) && !at_end) {
-        act->last_seq = entry.seq;
-    }
+        .record = arena_copy(arena, record),
+        .root = place->root,
+        .number = place->number,
+        .last_seq = run->state.seq + count,
+    };
     act_add(watchers->partition, &show_act, run)->data = act;
 }
 
