@@ -17,6 +17,7 @@ import {
   Queue,
   RunFailedError,
   StepExecutionError,
+  TimeoutError,
   configureLogging,
   defineAgent,
   defineTool,
@@ -169,6 +170,7 @@ function caught(error: any): Told {
   if (error instanceof StepExecutionError)
     return { class: "StepExecutionError", type: error.errorType, message: error.message };
   if (error instanceof AggregateError) return { class: "group", of: error.errors.map(caught) };
+  if (error instanceof TimeoutError) return { class: error.name, message: error.message };
   if (REFUSED.includes(error.name)) return { class: "refused" };
   if (error instanceof PolosError)
     return { class: error.name, reason: error.reason, field: error.field };
@@ -261,6 +263,27 @@ const OPS: Record<string, (program: Program, op: Op, value: any) => Promise<any>
     await Promise.all((op["in_order"] as Op[][]).map(one));
     return found;
   },
+  async group(program, op) {
+    const failing = new AbortController();
+    const branch = async (ops: Op[]) => {
+      try {
+        return await program.branch(ops);
+      } catch (error) {
+        failing.abort(new AggregateError([error]));
+        throw error;
+      }
+    };
+    const all = () => Promise.all((op["group"] as Op[][]).map(branch));
+    return program.ctx.step.giveUpWhen(failing.signal, all);
+  },
+  async timeout(program, op, key: string) {
+    await program.ctx.step.timeout(key, op["seconds"], () => program.all(op["do"]));
+  },
+  async patience(program, op, seconds: number) {
+    const over = new AbortController();
+    setTimeout(() => over.abort(new TimeoutError("")), seconds * 1000);
+    await program.ctx.step.giveUpWhen(over.signal, () => program.all(op["do"]));
+  },
   async try(program, op) {
     try {
       await program.all(op["try"]);
@@ -321,7 +344,7 @@ const OPS: Record<string, (program: Program, op: Op, value: any) => Promise<any>
   },
 };
 
-const WITH_OPS = ["race", "all", "settled", "in_order", "try"];
+const WITH_OPS = ["race", "all", "settled", "in_order", "group", "try"];
 
 function childOptions(op: Op): { maxRetries?: number } {
   return "retries" in op ? { maxRetries: op["retries"] } : {};

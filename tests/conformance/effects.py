@@ -82,8 +82,9 @@ class Effects:
                 self._held[key] += 1
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: self._open[key] > 0 or self._life != life)
-                self._open[key] -= 1
-                self._held[key] -= 1
+                if self._life == life:
+                    self._open[key] -= 1
+                    self._held[key] -= 1
         if "raise" in said and number <= said.get("fails", number):
             return {"raise": said["raise"], "message": said.get("message", "")}
         return {"value": said.get("value", number)}

@@ -121,6 +121,13 @@ export class StepExecutionError extends PolosError {
   }
 }
 
+/** The time of a part of the code is over: see ctx.step.timeout(). */
+export class TimeoutError extends PolosError {
+  constructor(message = "the time of this part of the code is over") {
+    super(message, { reason: "TIMEOUT" });
+  }
+}
+
 /** Thrown by a step's function or a workflow: what failed would fail again, do not retry it. */
 export class NonRetryableError extends PolosError {}
 

@@ -19,6 +19,7 @@ export {
   RunFailedError,
   ServerError,
   StepExecutionError,
+  TimeoutError,
   UnavailableError,
   UnsupportedFeatureError,
   WorkflowTimeoutError,
@@ -43,6 +44,8 @@ export type { StepOptions } from "./execution/work.js";
 export type { Target } from "./execution/startable.js";
 export type {
   InvokeOptions,
+  OutliveOptions,
+  WaitOptions,
   PublishEventOptions,
   ResumeEvent,
   ResumeOptions,

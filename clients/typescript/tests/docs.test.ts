@@ -50,7 +50,7 @@ test("the blocks of the page run, one after the other, and the script ends by it
   running.stderr.on("data", (text) => (said += String(text)));
   const [code] = (await once(running, "exit")) as [number];
   assert.equal(code, 0, said);
-  for (const line of [/celsius/, /agent_finish/, /42 is on its way \(charged 42\)/, /^hello$/m]) {
+  for (const line of [/celsius/, /agent_finish/, /42 is on its way \(charged 42\)/, /nobody answered/, /^hello$/m]) {
     assert.match(said, line);
   }
 });

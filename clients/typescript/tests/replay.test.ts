@@ -7,7 +7,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Replay, type AskKind, type Fact, type Output } from "#sdk/replay/machine.js";
+import { Replay, type AskKind, type Fact, type FactKind, type Output } from "#sdk/replay/machine.js";
 
 const step = (key: string): Fact<string> => ({
   key,
@@ -23,6 +23,15 @@ const refused = (key: string): Fact<string> => ({
   outcome: "cancelled",
   cancels: true,
 });
+const fact = (key: string, kind: FactKind): Fact<string> => ({
+  key,
+  kind,
+  isStep: false,
+  outcome: "",
+  cancels: false,
+});
+const SHOWN = fact("", "cancellation shown");
+const show = (key?: string) => [{ do: "showCancel", key }];
 const give = (number: number, fact: Fact<string>) => [{ do: "give", number, fact }];
 
 test("a new key is begun at once, and given when it has settled, one at an idle", () => {
@@ -63,27 +72,77 @@ test("another kind under a key, and facts that nobody asks for, are a difference
   assert.match(new Replay([step("a")]).divergedAtNext().message, /nothing {3}<- differs/);
 });
 
-test("the cancellation is shown once nothing is due and nothing is at work", () => {
+test("the cancellation is a fact before it is shown, once nothing is due and nothing at work", () => {
   const replay = new Replay<string>();
   replay.ask("wait", "suspend");
   replay.cancel();
   assert.deepEqual(replay.idle(true, true), []);
-  assert.deepEqual(replay.idle(false, true), [{ do: "showCancel", key: undefined }]);
+  assert.deepEqual(replay.idle(false, true), [{ do: "sayCancel" }]);
+  assert.deepEqual(replay.idle(false, true), []);
+  assert.deepEqual(replay.insist(), []);
+  replay.settle(SHOWN);
+  assert.deepEqual(replay.idle(true, true), show());
+  assert.deepEqual(replay.idle(false, true), []);
   replay.withdraw("wait");
   assert.deepEqual(replay.ask("clean-up", "step"), { do: "begin", key: "clean-up" });
 });
 
-test("replayed, it is shown before the clean-up's facts, and where it refused a wait", () => {
-  const shown = new Replay([step("a"), step("clean-up")], true);
+test("code that never rests is shown it all the same", () => {
+  const replay = new Replay<string>([], true);
+  replay.ask("work", "step");
+  assert.deepEqual(replay.idle(true, true), []);
+  assert.deepEqual(replay.insist(), [{ do: "sayCancel" }]);
+  replay.settle(SHOWN);
+  assert.deepEqual(replay.idle(true, true), show());
+});
+
+test("replayed, it is shown where it was, and where it refused a wait", () => {
+  const shown = new Replay([step("a"), SHOWN, step("clean-up")], true);
   shown.ask("a", "step");
   assert.deepEqual(shown.idle(false, true), give(0, step("a")));
-  shown.ask("wait", "suspend");
-  assert.deepEqual(shown.idle(false, true), [{ do: "showCancel", key: undefined }]);
-  const told = new Replay([refused("wait"), step("clean-up")], true);
+  assert.deepEqual(shown.idle(false, true), show());
+  shown.ask("clean-up", "step");
+  assert.deepEqual(shown.idle(false, true), give(2, step("clean-up")));
+  const told = new Replay([refused("wait"), SHOWN], true);
   told.ask("wait", "suspend");
-  assert.deepEqual(told.idle(false, true), [{ do: "showCancel", key: "wait" }]);
-  told.ask("clean-up", "step");
-  assert.deepEqual(told.idle(false, true), give(1, step("clean-up")));
+  assert.deepEqual(told.idle(false, true), show("wait"));
+  assert.equal(told.wantsIdle, true);
+  assert.deepEqual(told.idle(false, true), []);
+});
+
+test("a key that was given up is neither begun nor given, and holds up what came after it", () => {
+  const facts = [step("before"), { ...fact("slow", "given up"), seen: 1 }, step("after")];
+  const replay = new Replay(facts);
+  assert.equal(replay.ask("before", "step"), undefined);
+  assert.deepEqual(replay.idle(false, true), give(0, step("before")));
+  assert.equal(replay.isBlocked, true); // nobody has asked for it
+  assert.equal(replay.ask("slow", "step"), undefined);
+  assert.equal(replay.ask("after", "step"), undefined);
+  assert.deepEqual(replay.idle(false, true), []);
+  assert.equal(replay.isBlocked, false); // the code gives it up by a timer of its own
+  assert.equal(replay.withdraw("slow"), false); // no news
+  assert.deepEqual(replay.idle(false, true), give(2, step("after")));
+});
+
+test("a key is news when it is given up for the first time", () => {
+  const replay = new Replay<string>();
+  replay.ask("slow", "step");
+  assert.equal(replay.withdraw("slow"), true);
+  assert.equal(replay.withdraw("slow"), false);
+});
+
+test("what an attempt that failed gave up at its end does not count in the next", () => {
+  const facts = [step("a"), { ...fact("slow", "given up"), seen: 1 }];
+  const again = new Replay(facts, false, 1);
+  again.ask("a", "step");
+  assert.deepEqual(again.idle(false, true), give(0, step("a")));
+  assert.deepEqual(again.ask("slow", "step"), { do: "begin", key: "slow" });
+  const ended = { ...fact("ask", "suspend"), ends: true };
+  const waits = new Replay([ended, { ...fact("ask", "given up") }, step("b")], false, 0);
+  assert.equal(waits.ask("ask", "suspend"), undefined);
+  assert.equal(waits.withdraw("ask"), false);
+  assert.equal(waits.ask("b", "step"), undefined);
+  assert.deepEqual(waits.idle(false, true), give(2, step("b")));
 });
 
 test("a fact of a key that was given up is passed over", () => {

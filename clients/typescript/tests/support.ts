@@ -1,5 +1,5 @@
 /** What the tests against a server share: one server per file, definitions per test. */
-import { after, afterEach, before } from "node:test";
+import { after, afterEach, before, test } from "node:test";
 import { PolosClient, configureLogging } from "@polos/sdk";
 import { Server, clearDefinitions, type ServerOptions } from "@polos/sdk/testing";
 
@@ -40,6 +40,20 @@ export function withServer(options: ServerOptions = {}): {
       return client;
     },
   };
+}
+
+/** Once with code that is kept while it waits, once with code that is let go of at once. */
+export function bothWays(name: string, body: () => Promise<void>): void {
+  for (const seconds of ["10", "0"]) {
+    test(`${name} (POLOS_WAIT_THRESHOLD_SECONDS=${seconds})`, async () => {
+      process.env["POLOS_WAIT_THRESHOLD_SECONDS"] = seconds;
+      try {
+        await body();
+      } finally {
+        delete process.env["POLOS_WAIT_THRESHOLD_SECONDS"];
+      }
+    });
+  }
 }
 
 /** A promise, and what settles it: tests wait for what has happened, never for time. */

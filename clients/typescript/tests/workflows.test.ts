@@ -19,23 +19,9 @@ import {
   type EventPayload,
   type SchedulePayload,
 } from "@polos/sdk";
-import { gate, lines, untilWaiting, withServer } from "./support.js";
+import { bothWays, gate, lines, untilWaiting, withServer } from "./support.js";
 
 const there = withServer();
-
-/** Once with code that is kept while it waits, once with code that is let go of at once. */
-function bothWays(name: string, body: () => Promise<void>): void {
-  for (const seconds of ["10", "0"]) {
-    test(`${name} (POLOS_WAIT_THRESHOLD_SECONDS=${seconds})`, async () => {
-      process.env["POLOS_WAIT_THRESHOLD_SECONDS"] = seconds;
-      try {
-        await body();
-      } finally {
-        delete process.env["POLOS_WAIT_THRESHOLD_SECONDS"];
-      }
-    });
-  }
-}
 
 test("payloads and results fit their schemas, with defaults filled in", async () => {
   const greet = defineWorkflow(

@@ -440,6 +440,16 @@ export class Host implements Line {
     return this.session.stepTry(...said);
   }
 
+  cancelShown(taskId: string): number {
+    this.flushSoon();
+    return this.session.cancelShown(taskId);
+  }
+
+  withdraw(...said: Parameters<Session["withdraw"]>): number {
+    this.flushSoon();
+    return this.session.withdraw(...said);
+  }
+
   order(...said: Parameters<Session["order"]>): boolean {
     this.flushSoon();
     return this.session.order(...said);

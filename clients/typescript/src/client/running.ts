@@ -85,6 +85,7 @@ async function valueOf(
   try {
     value = await found.execute(ctx, task.inputJson);
   } finally {
+    execution.beginCleanUp();
     if (execution.isCancelShown) await found.cancelled(ctx, task.inputJson);
   }
   if (!execution.isCancelShown) execution.checkComplete();

@@ -123,12 +123,12 @@ export function requestFor(
   key: string,
   children: Child[],
   ctx: RunIdentity,
-  wait: boolean,
+  how: { wait: boolean; outliveParent: boolean },
 ): StepRequest {
   const runs = children.map((child) => specOf(child, ctx));
   return create(StepRequestSchema, {
     key,
-    request: { case: "startRuns", value: { runs, wait } },
+    request: { case: "startRuns", value: { runs, ...how } },
   });
 }
 

@@ -6,6 +6,8 @@
  * let go of because it only waits, or it is shown that its run is being cancelled. Code that is let
  * go of stands where it awaits a step for ever, and is collected.
  */
+import { create } from "@bufbuild/protobuf";
+import { getEventListeners, setMaxListeners } from "node:events";
 import { checkedText } from "../checks.js";
 import { valueOutcome } from "../codec/outcomes.js";
 import { secondsOf } from "../codec/times.js";
@@ -19,6 +21,7 @@ import {
 import type { Task } from "../gen/polos/v1/host_pb.js";
 import {
   StepKind,
+  TaskOutcomeSchema,
   type SettledStep,
   type StepRequest,
   type TaskOutcome,
@@ -34,6 +37,7 @@ import {
   type Output,
 } from "../replay/machine.js";
 import { pumpSoon, type Pumped } from "../replay/pump.js";
+import { Part, currentPart, isWithin, whyGivenUp } from "./giving-up.js";
 import { Parking } from "./parking.js";
 import { State } from "./state.js";
 import type { Target } from "./startable.js";
@@ -49,6 +53,8 @@ const WORDS: Record<number, FactKind> = {
   [StepKind.EVENT]: "event",
   [StepKind.CHILDREN]: "children",
   [StepKind.AT_ONCE]: "at once",
+  [StepKind.CANCEL_SHOWN]: "cancellation shown",
+  [StepKind.WITHDRAWN]: "given up",
   [StepKind.TRY]: "try",
 };
 const WAITS: readonly AskKind[] = ["sleep", "suspend", "event", "invoke_and_wait"];
@@ -66,6 +72,10 @@ export interface Line {
     outcome: TaskOutcome,
     pauseMs: number,
   ): number;
+  /** The number of the fact that the code sees the cancellation; 0: nobody wants it. */
+  cancelShown(taskId: string): number;
+  /** The number of the fact that the code gave a key up; 0: nobody wants it. */
+  withdraw(taskId: string, key: string, factsSeen: number): number;
   /** False: nobody wants it. */
   order(taskId: string, request: StepRequest): boolean;
   /** Outcomes from now on are for the task's next execution. False: it is not at work here. */
@@ -83,9 +93,16 @@ export interface Line {
 /** A key the code awaits; settled with an outcome, or with undefined: begin. */
 interface Ask {
   readonly isWait: boolean;
+  readonly part: Part | undefined;
   isOpen: boolean;
   settle(outcome: TaskOutcome | undefined): void;
   fail(error: Error): void;
+}
+
+/** A function of the code that may be interrupted. */
+interface Interrupt {
+  readonly part: Part | undefined;
+  readonly interrupt: (error: Error) => void;
 }
 
 /** Never settled: code that awaits it does not go on. */
@@ -115,7 +132,12 @@ export class Execution implements Pumped {
   private readonly sent = new Map<number, Fact<TaskOutcome>>(); // by step number
   private readonly due = new Set<string>(); // keys of steps that are done, before their turn
   private readonly parking: Parking;
-  private readonly forRoom: (() => void)[] = []; // waits that wait for one of WAITS_MAX to end
+  private forRoom: (() => void)[] = []; // waits that wait for one of WAITS_MAX to end
+  private readonly interrupts = new Set<Interrupt>();
+  private readonly keysAtWork = new Map<string, Part | undefined>(); // steps whose functions run
+  private givenUp: [key: string, factsSeen: number][] = []; // not said yet
+  private readonly clocks = new WeakSet<Part>(); // parts that are no code, but measure its time
+  private isCancelUntold = false; // it was shown where the code awaited nothing of ours
   private waitCount = 0;
   private busyCount = 0; // steps at work
   private patience: NodeJS.Timeout | undefined;
@@ -127,10 +149,10 @@ export class Execution implements Pumped {
     this.line = line;
     this.state = new State(task.stateJson);
     this.isCancelling = task.cancelling;
+    setMaxListeners(0, this.aborting.signal); // one for each request that is passed it
     const facts = task.steps.map(factOf);
-    const told = facts.filter((fact) => fact.kind !== "try");
-    this.lastStep = told.findLastIndex((fact) => fact.isStep);
-    this.replay = new Replay(facts, task.cancelling);
+    this.lastStep = facts.findLastIndex((fact) => fact.isStep);
+    this.replay = new Replay(facts, task.cancelling, task.retryCount);
     this.isNew = facts.length === 0;
     this.parking = new Parking(
       thresholdMs,
@@ -205,6 +227,11 @@ export class Execution implements Pumped {
     pumpSoon(this);
   }
 
+  /** The code has ended, and what cleans up after it is not told again. */
+  beginCleanUp(): void {
+    this.isCancelUntold = false;
+  }
+
   /** Code that only waits is let go of at once. */
   hurry(): void {
     this.parking.hurry();
@@ -228,12 +255,9 @@ export class Execution implements Pumped {
     const fact = this.sent.get(number);
     if (!fact) return;
     this.sent.delete(number);
-    if (fact.kind === "try") {
-      this.asks.get(keyOfTry(fact))?.settle(undefined);
-      return;
-    }
     this.replay.settle(fact);
-    if (this.asks.has(fact.key)) {
+    if (fact.kind === "try") this.asks.get(keyOfTry(fact))?.settle(undefined);
+    if (fact.isStep && this.asks.has(fact.key)) {
       this.busyCount--;
       this.due.add(fact.key);
     }
@@ -248,13 +272,7 @@ export class Execution implements Pumped {
 
   /** What a step request asked for has come about. */
   settled(key: string, outcome: TaskOutcome): void {
-    this.replay.settle({
-      key,
-      kind: "",
-      isStep: false,
-      outcome,
-      cancels: isCancellation(outcome),
-    });
+    this.replay.settle(fact(key, "", { outcome, cancels: isCancellation(outcome) }));
     pumpSoon(this);
   }
 
@@ -273,7 +291,9 @@ export class Execution implements Pumped {
    */
   async recall(key: string, kind: AskKind): Promise<TaskOutcome | undefined> {
     this.checkKey(key);
+    this.checkTold();
     if (!this.isAlive) return never();
+    this.sayGivenUp();
     this.lookAgainLater();
     const told = this.replay.ask(key, kind);
     if (told?.do === "diverged") {
@@ -303,19 +323,25 @@ export class Execution implements Pumped {
     outcome: TaskOutcome,
     pauseMs: number,
   ): Promise<void> {
+    this.checkTold();
     if (!this.isAlive) return never();
+    this.sayGivenUp();
     const number = this.line.stepTry(this.taskId, key, tryNumber, outcome, pauseMs);
     if (number === 0) return never();
-    const fact: Fact<TaskOutcome> = {
-      key,
-      kind: "try",
-      isStep: false,
-      outcome,
-      cancels: false,
-      tryNumber,
+    const tried = fact(key, "try", { outcome, tryNumber });
+    this.sent.set(number, tried);
+    await this.await(keyOfTry(tried), false);
+  }
+
+  /** As working(), of the function of this step. */
+  atWork(key: string): { end(): void } {
+    this.keysAtWork.set(key, currentPart());
+    const working = this.working();
+    const end = () => {
+      this.keysAtWork.delete(key);
+      working.end();
     };
-    this.sent.set(number, fact);
-    await this.await(keyOfTry(fact), false);
+    return { end };
   }
 
   /** A step is at work until end() is called: the code does not only wait. */
@@ -338,12 +364,14 @@ export class Execution implements Pumped {
    * working().
    */
   async settle(key: string, outcome: TaskOutcome): Promise<void> {
+    this.checkTold();
     if (!this.isAlive) return never();
+    this.sayGivenUp();
     const changed = this.state.changed();
     const number = this.line.stepDone(this.taskId, key, outcome, changed);
     if (number === 0) return never();
     if (changed) this.state.sent = changed;
-    this.sent.set(number, { key, kind: "step", isStep: true, outcome, cancels: false });
+    this.sent.set(number, fact(key, "step", { isStep: true, outcome }));
     try {
       await this.await(key, false);
     } finally {
@@ -356,7 +384,10 @@ export class Execution implements Pumped {
     const isWait = WAITS.includes(kind);
     const working = isWait ? await this.room() : this.working();
     try {
-      if (!this.isAlive || !this.line.order(this.taskId, request)) return await never();
+      this.checkTold();
+      if (!this.isAlive) return await never();
+      this.sayGivenUp();
+      if (!this.line.order(this.taskId, request)) return await never();
       return (await this.await(request.key, isWait))!;
     } finally {
       working.end();
@@ -379,17 +410,55 @@ export class Execution implements Pumped {
     return this.line.find(name);
   }
 
-  /** What a step's function gives; rejects when its run's cancellation is shown meanwhile. */
-  interruptible<T>(work: Promise<T>): Promise<T> {
-    const { signal } = this;
-    if (this.isCancelShown) return work; // it cleans up
-    return new Promise((resolve, reject) => {
-      const interrupt = () => {
-        if (this.isCancelShown) reject(new ExecutionCancelledError());
-      };
-      signal.addEventListener("abort", interrupt, { once: true });
-      work.then(resolve, reject).finally(() => signal.removeEventListener("abort", interrupt));
+  /**
+   * What a step's function gives; rejects when its run's cancellation is shown meanwhile, or the
+   * part of the code it stands in is given up.
+   */
+  async interruptible<T>(work: Promise<T>): Promise<T> {
+    let one: Interrupt | undefined;
+    const interrupted = new Promise<never>((_, reject) => {
+      one = { part: currentPart(), interrupt: reject };
+      this.interrupts.add(one);
     });
+    try {
+      return await Promise.race([work, interrupted]);
+    } finally {
+      this.interrupts.delete(one!);
+    }
+  }
+
+  /** Whether the code that runs now stands in a part that was given up. */
+  get isGivenUp(): boolean {
+    return whyGivenUp(currentPart()) !== undefined;
+  }
+
+  /**
+   * Runs a part of the code. After giveUp() its promise is rejected so, what it awaits of ours is
+   * given up, and so is whatever it asks for later; nothing happens when it has ended.
+   *
+   * @param isClock it is no code that is to be told of a cancellation.
+   */
+  part<T>(
+    work: () => T | Promise<T>,
+    isClock = false,
+  ): { done: Promise<T>; giveUp: (error: Error) => void } {
+    const part = new Part();
+    if (isClock) this.clocks.add(part);
+    let isDone = false;
+    let giveUp!: (error: Error) => void;
+    const givenUp = new Promise<never>((_, reject) => {
+      giveUp = (error) => {
+        if (isDone) return;
+        isDone = true;
+        part.error = error;
+        this.giveUpIn(part, error);
+        reject(error);
+      };
+    });
+    givenUp.catch(() => undefined);
+    const running = part.run(async () => work());
+    const done = Promise.race([running, givenUp]).finally(() => (isDone = true));
+    return { done, giveUp };
   }
 
   // ---- inside: asks ----
@@ -404,6 +473,7 @@ export class Execution implements Pumped {
       return await new Promise((resolve, reject) => {
         const ask: Ask = {
           isWait,
+          part: currentPart(),
           isOpen: true,
           settle: (outcome) => {
             ask.isOpen = false;
@@ -429,19 +499,63 @@ export class Execution implements Pumped {
     this.asks.get(key)?.fail(error);
   }
 
+  /** Throws where the code is to see the cancellation, or goes on with what it gave up. */
+  private checkTold(): void {
+    if (this.isCancelUntold) {
+      this.isCancelUntold = false;
+      throw new ExecutionCancelledError();
+    }
+    const error = whyGivenUp(currentPart());
+    if (error) throw error;
+  }
+
+  /** All that a part awaits is given up. */
+  private giveUpIn(part: Part, error: Error): void {
+    for (const [key, within] of this.keysAtWork) if (isWithin(within, part)) this.giveUp(key);
+    for (const one of this.interrupts) if (isWithin(one.part, part)) one.interrupt(error);
+    for (const [key, ask] of this.asks) {
+      if (!ask.isOpen || !isWithin(ask.part, part)) continue;
+      this.giveUp(key);
+      ask.fail(error);
+    }
+    if (this.replay.wantsIdle || this.givenUp.length) pumpSoon(this);
+  }
+
+  private giveUp(key: string): void {
+    if (this.replay.withdraw(key)) this.givenUp.push([key, this.replay.givenCount]);
+  }
+
+  /**
+   * Only once the code has gone on: what is taken from code that is ended, with its host, is not
+   * given up.
+   */
+  private sayGivenUp(): void {
+    for (const [key, seen] of this.givenUp.splice(0)) {
+      const number = this.line.withdraw(this.taskId, key, seen);
+      if (number) this.sent.set(number, fact(key, "given up", { seen }));
+    }
+  }
+
   /** Returns when a wait has room among those that are open. */
   private async room(): Promise<{ end(): void }> {
-    if (this.waitCount >= WAITS_MAX) {
-      await new Promise<void>((resolve) => this.forRoom.push(resolve));
-    } else {
-      this.waitCount++;
-    }
+    if (this.waitCount >= WAITS_MAX) await this.waitForRoom();
+    else this.waitCount++;
     const end = () => {
       const next = this.forRoom.shift();
       if (next) next();
       else this.waitCount--;
     };
     return { end };
+  }
+
+  private async waitForRoom(): Promise<void> {
+    let come!: () => void;
+    const room = new Promise<void>((resolve) => this.forRoom.push((come = resolve)));
+    try {
+      await this.interruptible(room);
+    } finally {
+      this.forRoom = this.forRoom.filter((each) => each !== come);
+    }
   }
 
   private checkKey(key: string): void {
@@ -464,7 +578,9 @@ export class Execution implements Pumped {
 
   /** The code has nothing left to run: what is it given? */
   look(): void {
-    if (!this.isAlive || !this.replay.wantsIdle) return;
+    if (!this.isAlive) return;
+    this.sayGivenUp();
+    if (!this.replay.wantsIdle) return;
     for (const output of this.replay.idle(this.busyCount > 0, this.asks.size > 0))
       this.carryOut(output);
     if (this.replay.isBlocked && !this.diagnosis) this.lookAgainLater();
@@ -477,6 +593,9 @@ export class Execution implements Pumped {
       if (output.number === this.lastStep) this.state.restore();
       this.asks.get(output.fact.key)?.settle(output.fact.outcome);
       if (this.replay.wantsIdle) pumpSoon(this);
+    } else if (output.do === "sayCancel") {
+      const number = this.line.cancelShown(this.taskId);
+      if (number) this.sent.set(number, fact("", "cancellation shown"));
     } else if (output.do === "showCancel") {
       this.showCancel();
     } else {
@@ -510,21 +629,31 @@ export class Execution implements Pumped {
   }
 
   private bePatient(): void {
-    this.patience = setTimeout(() => this.showCancel(), CANCEL_PATIENCE_MS);
+    this.patience = setTimeout(() => {
+      if (!this.isAlive) return;
+      for (const output of this.replay.insist()) this.carryOut(output);
+    }, CANCEL_PATIENCE_MS);
     this.patience.unref();
   }
 
-  /** The code sees it wherever it awaits something. */
+  /**
+   * The code sees it wherever it awaits something of ours; where it awaits nothing of ours and does
+   * not listen to its signal, at what it asks for next.
+   */
   private showCancel(): void {
     if (this.isCancelShown || !this.isAlive) return;
     this.isCancelShown = true;
-    this.replay.showCancel();
     const open = [...this.asks].filter(([, ask]) => ask.isOpen);
+    const told = [...open.map(([, { part }]) => part), ...[...this.interrupts].map((i) => i.part)];
+    const isHeard = getEventListeners(this.signal, "abort").length > 0;
+    this.isCancelUntold = !isHeard && told.every((part) => part && this.clocks.has(part));
     this.aborting.abort(new ExecutionCancelledError());
     for (const [key, ask] of open) {
       this.replay.withdraw(key);
       ask.fail(new ExecutionCancelledError());
     }
+    for (const { interrupt } of [...this.interrupts]) interrupt(new ExecutionCancelledError());
+    if (this.replay.wantsIdle) pumpSoon(this);
   }
 
   private fail(diverged: Diverged): void {
@@ -544,15 +673,26 @@ function factOf(step: SettledStep): Fact<TaskOutcome> {
   const kind = WORDS[step.kind] ?? "step";
   const isStep = kind === "step";
   const outcome = step.outcome!;
-  return {
-    key: step.key,
-    kind,
+  return fact(step.key, kind, {
     isStep,
     outcome,
     cancels: !isStep && isCancellation(outcome),
+    ends: !isStep && failedAs(outcome) === "WITHDRAWN",
+    seen: step.factsSeen,
+    tries: step.retryCount,
     tryNumber: step.tryNumber,
     pauseMs: (secondsOf(step.pause) ?? 0) * 1000,
-  };
+  });
+}
+
+/** A fact; one that the code is not given has no outcome. */
+function fact(
+  key: string,
+  kind: FactKind,
+  about: Partial<Fact<TaskOutcome>> = {},
+): Fact<TaskOutcome> {
+  const outcome = about.outcome ?? create(TaskOutcomeSchema);
+  return { isStep: false, cancels: false, ...about, key, kind, outcome };
 }
 
 /** Where it is asked for that a try is a fact: no step has such a key. */
@@ -561,5 +701,10 @@ function keyOfTry({ key, tryNumber }: Fact<TaskOutcome>): string {
 }
 
 function isCancellation(outcome: TaskOutcome): boolean {
-  return outcome.result.case === "error" && outcome.result.value.type === "CANCELLED";
+  return failedAs(outcome) === "CANCELLED";
+}
+
+/** The word of its error; empty: it has none. */
+function failedAs(outcome: TaskOutcome | undefined): string {
+  return outcome?.result.case === "error" ? outcome.result.value.type : "";
 }

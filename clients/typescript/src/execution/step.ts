@@ -11,6 +11,7 @@ import {
   InvalidArgumentError,
   NonRetryableError,
   StepExecutionError,
+  TimeoutError,
   UnsupportedFeatureError,
 } from "../errors.js";
 import { StepRequestSchema, type TaskOutcome } from "../gen/polos/v1/steps_pb.js";
@@ -104,9 +105,18 @@ export interface ResumeOptions {
 /** How a child run is started. */
 export type InvokeOptions = StartOptions;
 
-type InvokeArguments<In> = undefined extends In
-  ? [payload?: In, options?: InvokeOptions]
-  : [payload: In, options?: InvokeOptions];
+/** What becomes of runs that are waited for. */
+export interface OutliveOptions {
+  /** True: when this run fails before them, they go on; else they are cancelled. */
+  outliveParent?: boolean;
+}
+
+/** How a child run is started that is waited for. */
+export type WaitOptions = InvokeOptions & OutliveOptions;
+
+type Arguments<In, Options> = undefined extends In
+  ? [payload?: In, options?: Options]
+  : [payload: In, options?: Options];
 
 /**
  * Units of work whose outcome is kept: done once, remembered for ever.
@@ -156,7 +166,7 @@ export class Step {
     const tries = new Tries(key, options);
     const settled = await this.#execution.recall(key, "step");
     if (settled) return valueOf(settled, key);
-    const working = this.#execution.working();
+    const working = this.#execution.atWork(key);
     try {
       const outcome = await this.#tried(tries, async () => {
         const work = Promise.resolve().then(() => fn(...args));
@@ -282,6 +292,58 @@ export class Step {
     };
   }
 
+  // ---- what may take only so long ----
+
+  /**
+   * Limits the time of a part of the code: after it the promise is rejected with a TimeoutError,
+   * and what `fn` awaits of steps is given up, as is what it asks for later. The time goes on while
+   * the code is let go of, and is over at the same place when it runs again.
+   *
+   *     await ctx.step.timeout("patience", 30, () => ctx.step.suspend("approve"));
+   */
+  timeout<T>(key: string, seconds: number, fn: () => T | Promise<T>): Promise<T> {
+    return handled(this.#timeout(key, seconds, fn));
+  }
+
+  async #timeout<T>(key: string, seconds: number, fn: () => T | Promise<T>): Promise<T> {
+    const end = { case: "duration" as const, value: timeoutOf(key, seconds ?? 0)! };
+    const body = this.#execution.part(fn);
+    const wait = () => this.#ordered(key, "sleep", { case: "sleep", value: { end } });
+    const clock = this.#execution.part(wait, true);
+    clock.done.then(
+      () => body.giveUp(new TimeoutError()),
+      (error: Error) => error instanceof ExecutionCancelledError || body.giveUp(error),
+    );
+    try {
+      return await body.done;
+    } finally {
+      clock.giveUp(new TimeoutError());
+    }
+  }
+
+  /**
+   * Gives up a part of the code when a signal aborts: the promise is rejected with the signal's
+   * reason, and what `fn` awaits of steps is given up, as is what it asks for later. A time that
+   * the signal measures begins anew when the code runs again.
+   *
+   *     await ctx.step.giveUpWhen(AbortSignal.timeout(5_000), () => ctx.step.suspend("approve"));
+   */
+  giveUpWhen<T>(signal: AbortSignal, fn: () => T | Promise<T>): Promise<T> {
+    return handled(this.#giveUpWhen(signal, fn));
+  }
+
+  async #giveUpWhen<T>(signal: AbortSignal, fn: () => T | Promise<T>): Promise<T> {
+    const body = this.#execution.part(fn);
+    const give = () => body.giveUp(signal.reason as Error);
+    if (signal.aborted) give();
+    signal.addEventListener("abort", give, { once: true });
+    try {
+      return await body.done;
+    } finally {
+      signal.removeEventListener("abort", give);
+    }
+  }
+
   // ---- events and answers ----
 
   /** Publishes an event, once, however often the code runs. */
@@ -329,7 +391,7 @@ export class Step {
   invoke<In, Out>(
     key: string,
     workflow: Target<In, Out>,
-    ...rest: InvokeArguments<In>
+    ...rest: Arguments<In, InvokeOptions>
   ): Promise<ExecutionHandle<Out>>;
   invoke<In = unknown, Out = any>(
     key: string,
@@ -357,23 +419,24 @@ export class Step {
   invokeAndWait<In, Out>(
     key: string,
     workflow: Target<In, Out>,
-    ...rest: InvokeArguments<In>
+    ...rest: Arguments<In, WaitOptions>
   ): Promise<Out>;
   invokeAndWait<In = unknown, Out = any>(
     key: string,
     workflow: string,
     payload?: In,
-    options?: InvokeOptions,
+    options?: WaitOptions,
   ): Promise<Out>;
   invokeAndWait(
     key: string,
     workflow: string | Target,
     payload?: unknown,
-    options: InvokeOptions = {},
+    options: WaitOptions = {},
   ): Promise<any> {
+    const { outliveParent, ...start } = options;
     const ended = async () => {
-      const child = childOf(workflow, payload, options, (name) => this.#execution.find(name));
-      return this.#result(key, child);
+      const child = childOf(workflow, payload, start, (name) => this.#execution.find(name));
+      return this.#result(key, child, outliveParent);
     };
     return handled(ended());
   }
@@ -387,8 +450,10 @@ export class Step {
   batchInvokeAndWait<T = any>(
     key: string,
     items: readonly BatchWorkflowInput[],
+    { outliveParent }: OutliveOptions = {},
   ): Promise<BatchStepResult<T>[]> {
-    return handled(this.#batch(items).then((children) => this.#results(key, children)));
+    const ended = async () => this.#results(key, await this.#batch(items), outliveParent);
+    return handled(ended());
   }
 
   /** Starts a run of an agent (agent.withInput(...)) and goes on; its handle. */
@@ -401,9 +466,13 @@ export class Step {
    * Starts a run of an agent (agent.withInput(...)) and waits for its result. Throws
    * StepExecutionError when the run failed or was cancelled.
    */
-  agentInvokeAndWait<T>(key: string, config: AgentRunConfig<T>): Promise<AgentResult<T>> {
-    const ended = async () => (await this.#result(key, childOfAgent(config))) as AgentResult<T>;
-    return handled(ended());
+  agentInvokeAndWait<T>(
+    key: string,
+    config: AgentRunConfig<T>,
+    { outliveParent }: OutliveOptions = {},
+  ): Promise<AgentResult<T>> {
+    const ended = async () => this.#result(key, childOfAgent(config), outliveParent);
+    return handled(ended() as Promise<AgentResult<T>>);
   }
 
   /** Starts runs of agents and goes on; their handles, in order. */
@@ -419,8 +488,9 @@ export class Step {
   batchAgentInvokeAndWait<T = AgentResult<any>>(
     key: string,
     configs: readonly AgentRunConfig<any>[],
+    { outliveParent }: OutliveOptions = {},
   ): Promise<BatchStepResult<T>[]> {
-    const ended = async () => this.#results(key, configs.map(childOfAgent));
+    const ended = async () => this.#results(key, configs.map(childOfAgent), outliveParent);
     return handled(ended());
   }
 
@@ -445,6 +515,7 @@ export class Step {
       } catch (thrown) {
         if (thrown instanceof ExecutionCancelledError || thrown instanceof UnsupportedFeatureError)
           throw thrown;
+        if (this.#execution.isGivenUp) throw thrown;
         tries.warnOf(thrown, this.#ctx.executionId);
         const outcome = outcomeOfTry(thrown, tries.key);
         if (tries.left === 0 || thrown instanceof NonRetryableError) return outcome;
@@ -483,14 +554,19 @@ export class Step {
     return items.map((item) => childOfBatch(item, (name) => this.#execution.find(name)));
   }
 
-  async #childrenOf(key: string, children: Child[], wait: boolean): Promise<Record<string, any>[]> {
+  async #childrenOf(
+    key: string,
+    children: Child[],
+    wait: boolean,
+    outliveParent = false,
+  ): Promise<Record<string, any>[]> {
     const kind = wait ? "invoke_and_wait" : "invoke";
     let outcome = await this.#execution.recall(key, kind);
     if (!outcome) {
       const targets = new Set(children.flatMap((child) => child.target ?? []));
       const queues = new Set(children.map((child) => child.options.queue).filter(Boolean));
       await this.#execution.prepare(targets, [...queues].sort());
-      outcome = await this.#execution.order(requestFor(key, children, this.#ctx, wait), kind);
+      outcome = await this.#execution.order(requestFor(key, children, this.#ctx, { wait, outliveParent }), kind);
     }
     const found = valueOf(outcome, key) as unknown;
     if (Array.isArray(found) && found.length === children.length) return found;
@@ -505,14 +581,18 @@ export class Step {
     return children.map((child, at) => handleOf(key, child, found[at]!, this.#ctx, this.#client));
   }
 
-  async #result(key: string, child: Child): Promise<any> {
-    const [told] = await this.#childrenOf(key, [child], true);
+  async #result(key: string, child: Child, outliveParent?: boolean): Promise<any> {
+    const [told] = await this.#childrenOf(key, [child], true, outliveParent);
     return resultOf(key, child, told!);
   }
 
-  async #results(key: string, children: Child[]): Promise<BatchStepResult<any>[]> {
+  async #results(
+    key: string,
+    children: Child[],
+    outliveParent?: boolean,
+  ): Promise<BatchStepResult<any>[]> {
     if (children.length === 0) return this.#recorded(key, () => []);
-    const found = await this.#childrenOf(key, children, true);
+    const found = await this.#childrenOf(key, children, true, outliveParent);
     return Promise.all(children.map((child, at) => batchResultOf(key, child, found[at]!)));
   }
 

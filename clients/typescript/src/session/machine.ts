@@ -96,6 +96,8 @@ interface Held {
   readonly outcomes: Set<string>;
   /** Step requests without a result. */
   readonly open: Map<string, StepRequest>;
+  /** Keys of those without a result that the code gave up. */
+  readonly givenUp: Set<string>;
   /** Outcomes the code has seen, once its host lets go of it. */
   seen: number | undefined;
   isParked: boolean;
@@ -267,6 +269,36 @@ export class Session {
     return number;
   }
 
+  /**
+   * Reports that the code is to see the cancellation now; its number among the steps, or 0 when the
+   * task is no longer at work here.
+   */
+  cancelShown(taskId: string): number {
+    const held = this.atWork(taskId);
+    if (!held) return 0;
+    held.steps++;
+    const value = { taskId, epoch: held.epoch, number: held.steps };
+    this.queue({ case: "cancelShown", value });
+    return held.steps;
+  }
+
+  /**
+   * Reports that the code gave up what it asked for under a key when it had been given so many
+   * facts; its number among the steps, or 0 when the task is no longer at work here.
+   */
+  withdraw(taskId: string, key: string, factsSeen: number): number {
+    const held = this.atWork(taskId);
+    if (!held) return 0;
+    held.steps++;
+    if (held.open.delete(key)) {
+      held.givenUp.add(key);
+      this.voidOrder(taskId, key);
+    }
+    const value = { taskId, epoch: held.epoch, number: held.steps, key, factsSeen };
+    this.queue({ case: "withdraw", value });
+    return held.steps;
+  }
+
   /** Asks for a step that the server does; false when the task is no longer at work here. */
   order(taskId: string, request: StepRequest): boolean {
     const held = this.atWork(taskId);
@@ -418,7 +450,7 @@ export class Session {
   /** Acknowledged: the code is told, unless a result that stands before it is on its way. */
   private durable(sent: Sent): SessionEvent[] {
     const { message } = sent.message;
-    if (message.case === "stepDone" || message.case === "stepTry") {
+    if (isNumbered(message)) {
       const { taskId, number } = message.value;
       if (!this.partial || this.partial.task || this.partial.taskId !== taskId) {
         return this.stands(taskId, number);
@@ -537,6 +569,7 @@ export class Session {
       durable: steps,
       outcomes,
       open,
+      givenUp: new Set<string>(),
       seen: undefined,
       isParked: false,
       isDone: false,
@@ -560,11 +593,16 @@ export class Session {
     const held = this.atWork(taskId);
     if (!held) return [];
     held.outcomes.add(key);
-    if (!held.open.delete(key)) return [];
+    if (!held.givenUp.delete(key) && !held.open.delete(key)) return [];
+    this.voidOrder(taskId, key);
+    return [{ is: "orderSettled", taskId, key, outcome }];
+  }
+
+  /** Nobody waits for what is said of it. */
+  private voidOrder(taskId: string, key: string): void {
     for (const sent of this.about(taskId)) {
       if (orderKeyOf(sent.message) === key) sent.isVoid = true;
     }
-    return [{ is: "orderSettled", taskId, key, outcome }];
   }
 
   /** What was said under the old epoch will be refused: say it again under the new one. */
@@ -611,7 +649,7 @@ export class Session {
     const refused = sent.message.message;
     sent.isVoid = true;
     if (taskIsGone || refused.case === "park") return this.drop(taskId, message);
-    if (refused.case === "stepDone" || refused.case === "stepTry") {
+    if (isNumbered(refused)) {
       held.steps--;
       return [{ is: "stepRefused", taskId, number: refused.value.number, reason, message }];
     }
@@ -677,6 +715,14 @@ function lengthOf(outcome: TaskOutcome | undefined): number {
   if (outcome?.result.case === "error")
     return outcome.result.value.message.length + outcome.result.value.stack.length;
   return outcome?.result.value?.length ?? 0;
+}
+
+type Body = HostMessage["message"];
+type Numbered = "stepDone" | "stepTry" | "cancelShown" | "withdraw";
+
+/** Whether it counts among the steps of its task. */
+function isNumbered(message: Body): message is Extract<Body, { case: Numbered }> {
+  return ["stepDone", "stepTry", "cancelShown", "withdraw"].includes(message.case ?? "");
 }
 
 /** Whether the server did it, rather than the code. */
