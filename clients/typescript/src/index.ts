@@ -40,6 +40,7 @@ export type {
 export type { AgentPart } from "./execution/parts.js";
 export type { BatchWorkflowInput } from "./execution/children.js";
 export type { AgentContext, WorkflowContext } from "./execution/context.js";
+export type { Span } from "./execution/trace.js";
 export type { StepOptions } from "./execution/work.js";
 export type { Target } from "./execution/startable.js";
 export type {
@@ -67,13 +68,20 @@ export { StreamResult } from "./define/stream.js";
 export type { TextChunk } from "./define/stream.js";
 export { Tool, defineTool } from "./define/tool.js";
 export type { DefineToolConfig, ToolWorkflow } from "./define/tool.js";
-export { Workflow, defineWorkflow } from "./define/workflow.js";
+export { Workflow, defineWorkflow, getAllWorkflows, getWorkflow } from "./define/workflow.js";
 export type { DefineOptions, WorkflowConfig, WorkflowHandler } from "./define/workflow.js";
 
 export { Polos } from "./client/app.js";
 export type { PolosConfig } from "./client/app.js";
 export { PolosClient, batchAgentInvoke, batchInvoke } from "./client/client.js";
 export type { ClientInvokeOptions, PolosClientConfig } from "./client/client.js";
+export type {
+  AgentInfo,
+  Definitions as DefinitionsApi,
+  HostInfo,
+  ToolInfo,
+  WorkflowInfo,
+} from "./client/definitions.js";
 export type { Events as EventsApi, PublishOptions } from "./client/events.js";
 export type { Queues as QueuesApi, QueueInfo } from "./client/queues.js";
 export type { ListOptions } from "./client/runs.js";

@@ -1,17 +1,23 @@
 /** Calls of a client about runs, against the real server; no code of these runs is here. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { z } from "zod";
 import {
   ConflictError,
   InvalidArgumentError,
   NotFoundError,
+  Polos,
   PolosClient,
   UnavailableError,
   WorkflowTimeoutError,
   Queue,
+  defineAgent,
+  defineTool,
   defineWorkflow,
+  getAllWorkflows,
+  getWorkflow,
 } from "@polos/sdk";
-import { untilWaiting, withServer } from "./support.js";
+import { gate, untilWaiting, withServer } from "./support.js";
 
 const there = withServer();
 const NOBODY = "01900000-0000-7000-8000-000000000000";
@@ -190,6 +196,78 @@ test("a suspension is seen, answered once, and its answer told", async () => {
   assert.deepEqual([over.isOpen, over.resumedBy, over.answer], [false, "me", { because: 1 }]);
   const again = await client.resume("asking", handle.id, "ask", { because: 2 }, "me");
   assert.equal(again.accepted, false);
+});
+
+test("an agent at work is told something, once for a key", async () => {
+  const { client } = there;
+  const asked = gate();
+  const go = gate();
+  const wait = defineTool({ id: "wait", description: "" }, async () => {
+    asked.open();
+    await go.opened;
+    return 1;
+  });
+  const agent = defineAgent({ id: "told", model: "scripted:m", tools: [wait] });
+  const calls = [{ name: "wait", arguments: {} }];
+  const script = [{ tool_calls: calls }, { text: "heard" }];
+  const handle = await client.invoke(agent, "begin", { script } as object);
+  await asked.opened;
+  const id = await handle.send("and this", "once");
+  assert.equal(await client.send(handle.id, "and this", "once"), id);
+  go.open();
+  await handle.getResult();
+  const taken = (await client.history(handle.id)).filter(({ type }) => type === "INPUT_TAKEN");
+  assert.equal(taken.length, 1);
+  await assert.rejects(handle.send("late"), { name: "ConflictError", reason: "RUN_ENDED" });
+});
+
+test("a tree is watched as one stream, with the run of each event", async () => {
+  const { client } = there;
+  const leaf = defineWorkflow({ id: "leaf" }, async (ctx) => ctx.executionId);
+  const root = defineWorkflow({ id: "root" }, (ctx) => ctx.step.invokeAndWait("leaf", leaf));
+  const handle = await root.invoke(client);
+  const ended: string[] = [];
+  for await (const { runId, event } of client.watchTree(handle.id)) {
+    if (event.type === "RUN_COMPLETED") ended.push(runId);
+  }
+  const below = await handle.getResult();
+  assert.deepEqual(ended, [below, handle.id]);
+  await assert.rejects(client.watchTree(below).next(), { reason: "RUN_NOT_ROOT" });
+});
+
+test("definitions and hosts are listed, and forgotten when nobody uses them", async () => {
+  const { client } = there;
+  const { definitions } = client;
+  const tool = defineTool(
+    { id: "look", description: "Looks", inputSchema: z.object({ at: z.string() }) },
+    async () => 1,
+  );
+  defineAgent({ id: "seer", model: "scripted:m", tools: [tool] });
+  const flow = defineWorkflow({ id: "listed", queue: "mails" }, async () => 1);
+  assert.equal(getWorkflow("listed"), flow);
+  assert.deepEqual([...getAllWorkflows().keys()], ["listed"]);
+  const polos = new Polos({ apiUrl: there.server.url, deploymentId: "blue" });
+  await polos.start();
+  const [host] = await definitions.listHosts("blue");
+  assert.deepEqual(
+    [host!.isConnected, host!.workflows, host!.tools, host!.agents],
+    [true, ["listed"], ["look"], ["seer"]],
+  );
+  assert.equal((await definitions.drainHost(host!.id)).isDraining, true);
+  const seer = (await definitions.listAgents()).find(({ id }) => id === "seer")!;
+  assert.deepEqual([seer.provider, seer.model, seer.tools], ["scripted", "m", ["look"]]);
+  const [version] = await definitions.listAgentVersions("seer");
+  assert.deepEqual([version!.isNewest, version!.hosts], [true, 1]);
+  const found = (await definitions.listWorkflows()).find(({ id }) => id === "listed")!;
+  assert.deepEqual([found.queueName, found.deploymentId, found.hosts], ["mails", "blue", 1]);
+  const looks = (await definitions.listTools()).find(({ id }) => id === "look")!;
+  assert.deepEqual(Object.keys(looks.parameters.properties), ["at"]);
+  await assert.rejects(definitions.deleteWorkflow("listed"), { reason: "DEFINITION_IN_USE" });
+  await polos.stop();
+  await definitions.deleteWorkflow("listed");
+  await definitions.deleteTool("look");
+  await definitions.deleteAgent("seer");
+  await assert.rejects(definitions.deleteAgent("seer"), NotFoundError);
 });
 
 test("a client that was closed connects again", async () => {

@@ -53,6 +53,7 @@ import { waitUntilEnded } from "../wire/streams.js";
 import { Wire } from "../wire/wire.js";
 import { sourceOf } from "./agent-stream.js";
 import { Connection } from "./connection.js";
+import { Definitions } from "./definitions.js";
 import { Events } from "./events.js";
 import { Queues } from "./queues.js";
 import * as runs from "./runs.js";
@@ -106,6 +107,8 @@ export class PolosClient implements Starter {
   readonly schedules: Schedules;
   /** Look at queues and change them. */
   readonly queues: Queues;
+  /** What the server knows of agents, workflows, tools and hosts. */
+  readonly definitions: Definitions;
   readonly #endpoint: Endpoint;
   readonly #suspensions = new SeenSuspensions();
   #connection: Connection | undefined;
@@ -122,6 +125,7 @@ export class PolosClient implements Starter {
     this.events = new Events(() => this.#wiring());
     this.schedules = new Schedules(() => this.#wiring());
     this.queues = new Queues(() => this.#wiring());
+    this.definitions = new Definitions(() => this.#wiring());
   }
 
   /** A client as the environment says; the same as new PolosClient(). */
@@ -190,6 +194,18 @@ export class PolosClient implements Starter {
     return executionOf(await runs.getRun(this.#wire(), executionId));
   }
 
+  /**
+   * Says something to an agent's run while it works; the model is told at its next turn.
+   *
+   * It is durable when this returns: the run goes on for it, unless a limit forbids another turn.
+   * Gives its id, which INPUT_ACCEPTED and INPUT_TAKEN of the history have. With a key it is sent
+   * once, however often it is asked. Throws ConflictError for a run that has ended (RUN_ENDED) or
+   * is no agent's (RUN_NOT_AGENT); NotFoundError when there is none.
+   */
+  send(executionId: string, text: string, idempotencyKey = ""): Promise<string> {
+    return runs.sendInput(this.#wire(), executionId, text, idempotencyKey);
+  }
+
   /** Cancels a run; false when it had ended. Throws NotFoundError when there is none. */
   cancelExecution(executionId: string, cause = ""): Promise<boolean> {
     return runs.cancelRun(this.#wire(), executionId, cause);
@@ -212,6 +228,15 @@ export class PolosClient implements Starter {
   /** What happens in a run, from its start to its end, as it happens; across disconnects. */
   watch(executionId: string): AsyncGenerator<HistoryEvent, void> {
     return runs.watchRun(this.#wire(), executionId);
+  }
+
+  /**
+   * What happens in a root and in all runs below it, in the order in which it was committed, each
+   * with its run; until nothing of the tree is left at work, across disconnects. Throws
+   * ConflictError (RUN_NOT_ROOT) for a run below another one, NotFoundError when there is none.
+   */
+  watchTree(executionId: string): AsyncGenerator<{ runId: string; event: HistoryEvent }, void> {
+    return runs.watchTree(this.#wire(), executionId);
   }
 
   /** Runs, newest first, without payload, steps and result. */

@@ -24,6 +24,7 @@ import {
 } from "../errors.js";
 import { WorkflowContext } from "../execution/context.js";
 import type { Execution } from "../execution/execution.js";
+import { spanned, type Attributes, type Span } from "../execution/trace.js";
 import { warnOf } from "../execution/work.js";
 import { TaskKind } from "../gen/polos/v1/history_pb.js";
 import type { Task } from "../gen/polos/v1/host_pb.js";
@@ -81,15 +82,26 @@ async function valueOf(
   const workflowType = found.kind === "tool" ? "tool" : "workflow";
   const ctx = new WorkflowContext<any>(task, execution, { ...about, workflowType });
   await execution.begin(found.stateSchema);
-  let value: unknown;
-  try {
-    value = await found.execute(ctx, task.inputJson);
-  } finally {
-    execution.beginCleanUp();
-    if (execution.isCancelShown) await found.cancelled(ctx, task.inputJson);
-  }
+  const name = `${workflowType} ${task.name}`;
+  const run = async (span: Span) => {
+    [ctx.otelTraceparent, ctx.otelSpanId] = [span.traceparent, span.spanId];
+    try {
+      return (await found.execute(ctx, task.inputJson)) as unknown;
+    } finally {
+      execution.beginCleanUp();
+      if (execution.isCancelShown) await found.cancelled(ctx, task.inputJson);
+    }
+  };
+  const value = await spanned(name, attributesOf(task), run, ctx.rootExecutionId);
   if (!execution.isCancelShown) execution.checkComplete();
   return value;
+}
+
+/** What a span says of a task. */
+function attributesOf(task: Task): Attributes {
+  const { runId, taskId, epoch, agentId } = task;
+  const about = { "polos.run_id": runId, "polos.task_id": taskId, "polos.attempt": epoch };
+  return agentId ? { ...about, "polos.agent_id": agentId } : about;
 }
 
 function failed(thrown: unknown, task: Task, execution: Execution): TaskEnd {

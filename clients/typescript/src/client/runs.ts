@@ -1,6 +1,7 @@
 /** What can be asked of runs, whoever started them. */
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
+import { checkedText } from "../checks.js";
 import { stringifyArgument } from "../codec/json.js";
 import { timestampOf } from "../codec/times.js";
 import { ConflictError, InvalidArgumentError } from "../errors.js";
@@ -72,6 +73,27 @@ export async function* watchRun(wire: Wire, runId: string): AsyncGenerator<Histo
   for await (const told of follow(wire, runId, { deltas: false })) {
     if (told.event.case === "fact") yield historyEventOf(told.event.value);
   }
+}
+
+export async function* watchTree(
+  wire: Wire,
+  rootId: string,
+): AsyncGenerator<{ runId: string; event: HistoryEvent }, void> {
+  for await (const told of follow(wire, rootId, { deltas: false, isTree: true })) {
+    if (told.event.case !== "fact") continue;
+    yield { runId: told.runId || rootId, event: historyEventOf(told.event.value) };
+  }
+}
+
+/** The id of what was said. */
+export async function sendInput(
+  wire: Wire,
+  runId: string,
+  input: string,
+  idempotencyKey: string,
+): Promise<string> {
+  const request = { runId, input: checkedText(input, "text"), idempotencyKey };
+  return (await wire.call(RunService.method.send, request)).inputId;
 }
 
 /** The run that a copy of another one's history up to an event has become. */

@@ -207,6 +207,16 @@ function parsedInput(inputJson: string, what: string): unknown {
   }
 }
 
+/** The workflow of this id that this process defines; undefined: there is none. */
+export function getWorkflow(id: string): Workflow<any, any, any> | undefined {
+  return registry.workflows.get(id);
+}
+
+/** The workflows that this process defines, by their ids. */
+export function getAllWorkflows(): Map<string, Workflow<any, any, any>> {
+  return new Map(registry.workflows);
+}
+
 /** A result as its outputSchema makes it. Throws OutputError when it does not fit. */
 export async function fitted(target: Target, value: unknown, runId: string): Promise<any> {
   const schema = target.outputSchema;

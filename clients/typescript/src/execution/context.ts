@@ -39,9 +39,9 @@ export class WorkflowContext<S = Record<string, any>> {
   /** The agent whose model asked for it, and the model's id for the call; undefined: none did. */
   readonly agentId: string | undefined;
   readonly callId: string | undefined;
-  /** Of tracing, which this release does not have. */
-  readonly otelTraceparent: string | undefined;
-  readonly otelSpanId: string | undefined;
+  /** Of the task's span, as W3C Trace Context writes them; undefined without OpenTelemetry. */
+  otelTraceparent: string | undefined;
+  otelSpanId: string | undefined;
   /** Durable steps. */
   readonly step: Step;
   readonly #execution: Execution;

@@ -34,6 +34,7 @@ import type { Execution } from "./execution.js";
 import { eventFields } from "./inputs.js";
 import type { AgentRunConfig, StartOptions } from "./starts.js";
 import type { Target } from "./startable.js";
+import { spanned, type Attributes, type Span } from "./trace.js";
 import {
   Tries,
   checkWork,
@@ -494,9 +495,16 @@ export class Step {
     return handled(ended());
   }
 
-  /** A feature of a later release. */
-  trace<T>(_name: string, _fn: (span: unknown) => Promise<T>, _attributes?: object): Promise<T> {
-    throw new UnsupportedFeatureError("ctx.step.trace");
+  /**
+   * A named stretch of the code: times and attributes, for whoever looks; not durable. Where
+   * OpenTelemetry's API is loaded it is one of its spans, within that of the task.
+   */
+  trace<T>(
+    name: string,
+    fn: (span: Span) => T | Promise<T>,
+    attributes: Attributes = {},
+  ): Promise<T> {
+    return spanned(name, attributes, fn);
   }
 
   // ---- inside ----
@@ -511,7 +519,7 @@ export class Step {
     for (;;) {
       if (pauseMs > 0) await this.#execution.interruptible(pause(pauseMs));
       try {
-        return await attempt();
+        return await spanned(`step ${tries.key}`, { "polos.step_key": tries.key }, attempt);
       } catch (thrown) {
         if (thrown instanceof ExecutionCancelledError || thrown instanceof UnsupportedFeatureError)
           throw thrown;

@@ -5,6 +5,7 @@ import type { Execution } from "./types.js";
 export interface RunReader {
   getExecution(executionId: string): Promise<Execution>;
   cancelExecution(executionId: string, cause?: string): Promise<boolean>;
+  send(executionId: string, text: string, idempotencyKey?: string): Promise<string>;
   /** @internal */
   resultOf(runId: string, timeoutSeconds: number | undefined): Promise<unknown>;
 }
@@ -79,6 +80,11 @@ export class ExecutionHandle<T = unknown> implements ExecutionHandleFields {
   /** As get(), of the documented WorkflowHandle. */
   getStatus(): Promise<Execution> {
     return this.get();
+  }
+
+  /** Says something to an agent's run while it works; see PolosClient.send(). */
+  send(text: string, idempotencyKey?: string): Promise<string> {
+    return this.clientOf().send(this.id, text, idempotencyKey);
   }
 
   /** Cancels the run; false when it had ended. */

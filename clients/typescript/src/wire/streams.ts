@@ -17,16 +17,17 @@ const WAIT_SECONDS = 20; // of one call for a run's end; less than a call may ta
 const CUTS_IN_A_ROW_MAX = 20; // of a server that is there and ends the stream
 
 /**
- * Every fact and delta of a run from its start, then its end; no gap, no repetition. Waits for a
+ * Every fact and delta of a run, or of a root and all below it, from its start, then its end; no gap, no repetition. Waits for a
  * server that is away for as long as the caller does. Throws NotFoundError and the like.
  */
 export async function* follow(
   wire: Wire,
   runId: string,
-  options: { deltas: boolean; signal?: AbortSignal },
+  options: { deltas: boolean; isTree?: boolean; signal?: AbortSignal },
 ): AsyncGenerator<RunServiceWatchResponse, void> {
   let position = "";
-  const request = () => ({ runId, position, deltas: options.deltas });
+  const { deltas, isTree: tree = false } = options;
+  const request = () => ({ runId, position, deltas, tree });
   const all = dialling(wire, RunService.method.watch, request, true, options.signal);
   for await (const told of all) {
     position = told.position || position;
