@@ -12,6 +12,8 @@ pkg-config says where each library is, so PKG_CONFIG_PATH works as usual.
 #   pc:      pkg-config module ("" for none: the compiler's default path)
 #   min:     lowest version that will do
 #   headers: what to link in, relative to the include directory
+#   probe:   the file that tells which directory has them (else the first header):
+#            Debian keeps part of OpenSSL's in a directory of the architecture
 #   link:    options for the linker (not pkg-config's --libs: for gRPC that
 #            lists 80 libraries which the program itself does not use)
 #   apt:     the Debian package, for the error message
@@ -50,6 +52,14 @@ _LIBS = {
         headers = ["pb.h", "pb_common.h", "pb_decode.h", "pb_encode.h"],
         link = ["-lprotobuf-nanopb"],
         apt = "libnanopb-dev",
+    ),
+    "openssl": struct(
+        pc = "openssl",
+        min = "3",
+        headers = ["openssl"],
+        probe = "openssl/ssl.h",
+        link = ["-lssl", "-lcrypto"],
+        apt = "libssl-dev",
     ),
     "protobuf_c": struct(
         pc = "libprotobuf-c",
@@ -145,7 +155,7 @@ def _system_libs_impl(ctx):
             for f in libdirs:
                 if f.startswith("-L"):
                     linkopts = [f, "-Wl,-rpath," + f[2:]] + linkopts
-        found = _first_dir_with(ctx, dirs, lib.headers[0])
+        found = _first_dir_with(ctx, dirs, getattr(lib, "probe", lib.headers[0]))
         if not found:
             missing.append(lib.apt)
             continue

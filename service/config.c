@@ -6,6 +6,7 @@
 
 enum config_type {
     CONFIG_TEXT, /* Not empty. */
+    CONFIG_FILE, /* Empty: none. */
     CONFIG_LOG_LEVEL,
     CONFIG_NUMBER,
 };
@@ -27,6 +28,18 @@ struct config_row {
 static const struct config_row rows[] = {
     {"listen", CONFIG_TEXT, AT(listen), "127.0.0.1:8080", 0, 0,
      "Address and port to serve gRPC on; port 0 takes any free one."},
+    {"tls-certificates", CONFIG_FILE, AT(tls_certificates), "", 0, 0,
+     "File (PEM) of the server's certificate and those that vouch for it; read again on SIGHUP."},
+    {"tls-key", CONFIG_FILE, AT(tls_key), "", 0, 0,
+     "File (PEM) of the certificate's key, without a password."},
+    {"tls-client-ca", CONFIG_FILE, AT(tls_client_ca), "", 0, 0,
+     "File (PEM) of authorities; a client has to show a certificate that one of them signed."},
+    {"tls-only", CONFIG_NUMBER, AT(tls_only), "1", 0, 1,
+     "1: with certificates, who speaks no TLS is refused; 0: both are served."},
+    {"connections-max", CONFIG_NUMBER, AT(connections_max), "0", 0, 1000000,
+     "Connections at once; 0: as many as the process may have descriptors for, three each."},
+    {"connections-per-address-max", CONFIG_NUMBER, AT(connections_per_address_max), "0", 0, 1000000,
+     "Connections of one address (IPv6: of one /64) at once; 0: a quarter of all."},
     {"data", CONFIG_TEXT, AT(data), "./polos-data", 0, 0,
      "Folder of the store; made if it is missing. One polosd at a time."},
     {"log-level", CONFIG_LOG_LEVEL, AT(log_level), "info", 0, 0,
@@ -190,6 +203,9 @@ static status set(struct config *config, const struct config_row *row, const cha
         }
         *(const char **)at = text;
         return STATUS_OK;
+    case CONFIG_FILE:
+        *(const char **)at = text;
+        return STATUS_OK;
     case CONFIG_LOG_LEVEL:
         return set_level(source, text, arena, at);
     case CONFIG_NUMBER:
@@ -279,6 +295,16 @@ static status check_together(const struct config *config)
         return status_make(CODE_INVALID_ARGUMENT,
                            "input-bytes-max has to be less than message-bytes-max");
     }
+    bool has_certificates = *config->tls_certificates != '\0';
+    if (has_certificates != (*config->tls_key != '\0')) {
+        return status_make(CODE_INVALID_ARGUMENT,
+                           "tls-certificates and tls-key come together: one of them is missing");
+    }
+    if (!has_certificates && *config->tls_client_ca != '\0') {
+        return status_make(CODE_INVALID_ARGUMENT,
+                           "tls-client-ca needs tls-certificates and tls-key: without TLS nobody "
+                           "shows a certificate");
+    }
     return STATUS_OK;
 }
 
@@ -338,7 +364,7 @@ void config_help(struct buf *ret)
                      "POLOSD_RUN_TIMEOUT_MS.\n\n"));
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         buf_printf(ret, "  --%-22s %s\n  %-24s Default: %s\n", rows[i].name, rows[i].sentence, "",
-                   rows[i].otherwise);
+                   *rows[i].otherwise == '\0' ? "none" : rows[i].otherwise);
     }
 }
 
@@ -353,7 +379,10 @@ void config_help_markdown(struct buf *ret)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         char variable[VARIABLE_BYTES];
         variable_of(&rows[i], variable);
-        buf_printf(ret, "| `--%s` | `%s` | `%s` | ", rows[i].name, variable, rows[i].otherwise);
+        bool has_default = *rows[i].otherwise != '\0';
+        buf_printf(ret, "| `--%s` | `%s` | %s%s%s | ", rows[i].name, variable,
+                   has_default ? "`" : "", has_default ? rows[i].otherwise : "none",
+                   has_default ? "`" : "");
         if (rows[i].type == CONFIG_NUMBER) {
             buf_printf(ret, "%" PRIu64 " | %" PRIu64, rows[i].min, rows[i].max);
         } else {

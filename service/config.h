@@ -16,10 +16,16 @@
 
 struct config {
     const char *listen;
+    const char *tls_certificates; /* Empty: none. */
+    const char *tls_key;
+    const char *tls_client_ca;
     const char *data;
     const char *zone_folder;
     const char *model_hosts;
     enum log_level log_level;
+    uint64_t tls_only;
+    uint64_t connections_max;
+    uint64_t connections_per_address_max;
     uint64_t threads;
     uint64_t message_bytes_max;
     uint64_t input_bytes_max;

@@ -60,6 +60,7 @@ static sigset_t signals_block(void)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     return signals;
@@ -75,6 +76,32 @@ static void say_ready(const struct config *config, const struct rpc_server *serv
     fflush(stdout);
 }
 
+static const char *file_or_none(const char *name)
+{
+    return *name == '\0' ? NULL : name;
+}
+
+/* Which signal it was that ends the process; the one that does not reads the certificates again. */
+static int wait_for_the_end(const sigset_t *signals, struct rpc_server *server)
+{
+    int signal_number = 0;
+    int waited = sigwait(signals, &signal_number);
+    while (waited == 0 && signal_number == SIGHUP) {
+        struct arena arena;
+        arena_init(&arena, 0);
+        status read = rpc_server_reload(server, &arena);
+        if (status_is_ok(read)) {
+            log_line(LOG_INFO, "certificates_read", "signal=%d", signal_number);
+        } else {
+            log_line(LOG_ERROR, "certificates_kept", "why=\"%s\"", read.why);
+        }
+        arena_fini(&arena);
+        waited = sigwait(signals, &signal_number);
+    }
+    assert(waited == 0 && signal_number != 0);
+    return signal_number;
+}
+
 /* Serves until told to stop; a second signal ends the process at once. */
 static status serve(const struct config *config, struct partition *partition, struct reads *reads,
                     struct arena *arena, const sigset_t *signals)
@@ -87,6 +114,12 @@ static status serve(const struct config *config, struct partition *partition, st
     api_init(&api, partition, reads, config->input_bytes_max);
     struct rpc_server_options options = {
         .address = config->listen,
+        .connections_max = (uint32_t)config->connections_max,
+        .connections_per_address_max = (uint32_t)config->connections_per_address_max,
+        .tls_certificates = file_or_none(config->tls_certificates),
+        .tls_key = file_or_none(config->tls_key),
+        .tls_client_ca = file_or_none(config->tls_client_ca),
+        .tls_only = config->tls_certificates[0] != '\0' && config->tls_only == 1,
         .threads = (uint32_t)config->threads,
         .message_bytes_max = (uint32_t)config->message_bytes_max,
         .receive_bytes_max = config->receive_bytes_max,
@@ -102,9 +135,7 @@ static status serve(const struct config *config, struct partition *partition, st
         return started;
     }
     say_ready(config, server);
-    int signal_number = 0;
-    int waited = sigwait(signals, &signal_number);
-    assert(waited == 0 && signal_number != 0);
+    int signal_number = wait_for_the_end(signals, server);
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
     log_line(LOG_INFO, "draining", "signal=%d grace_ms=%u", signal_number,
              (unsigned)config->drain_ms);

@@ -77,6 +77,11 @@ void health_init(struct health *health, const struct methods *methods)
     atomic_init(&health->serving, true);
 }
 
+bool health_is_serving(struct health *health)
+{
+    return atomic_load(&health->serving);
+}
+
 void health_set(struct health *health, bool serving)
 {
     atomic_store(&health->serving, serving);

@@ -22,6 +22,7 @@ extern const struct api_method health_methods[];
 void health_init(struct health *health, const struct methods *methods); /* Serving. */
 /* Watches hear of it by health_changed(). */
 void health_set(struct health *health, bool serving);
+bool health_is_serving(struct health *health); /* Any thread. */
 /* If the call is a Watch that was told something else, tells it the state. */
 void health_changed(struct api_call *call);
 

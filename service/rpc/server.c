@@ -3,12 +3,14 @@
 #include <stdlib.h>
 
 #include <grpc/grpc.h>
+#include <grpc/grpc_posix.h>
+#include <grpc/grpc_security.h>
 #include <grpc/support/log.h>
 
 #include "service/base/sys.h"
+#include "service/door/door.h"
 #include "service/rpc/call.h"
 #include "service/rpc/health.h"
-#include "service/rpc/listener.h"
 #include "service/rpc/loop.h"
 #include "service/rpc/methods.h"
 #include "service/rpc/reflection.h"
@@ -22,10 +24,14 @@ enum {
     CONNECTIONS_IDLE_S = 1800,
     /* After the grace: until cancelled calls have been let go of by everybody. */
     LET_GO_MS = 5000,
+    /* Then the core has closed its ends; peers have so long to read what was said last. */
+    LAST_BYTES_MS = 500,
 };
 
 struct rpc_server {
     grpc_server *core;
+    grpc_server_credentials *plain; /* TLS ends in the door. */
+    struct door *door;
     struct methods *methods;
     struct descriptors *descriptors;
     struct health health;
@@ -33,7 +39,6 @@ struct rpc_server {
     struct loop_streams streams;
     struct loop *loops;
     uint32_t loop_count;
-    uint16_t port;
     bool draining;
     struct loop_op down; /* Every connection is closed. */
     struct inbox *events; /* To the main thread: down, and each loop's idle. */
@@ -78,7 +83,7 @@ static grpc_server *core_new(const struct rpc_server_options *options, uint32_t 
         {GRPC_ARG_MAX_CONNECTION_IDLE_MS, (int)(idle_s * 1000)},
         {GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10000},
         /* Beyond this, calls of one connection wait in the client, without a word. */
-        {GRPC_ARG_MAX_CONCURRENT_STREAMS, 10000},
+        {GRPC_ARG_MAX_CONCURRENT_STREAMS, 4000},
         /* The size limit looks at compressed bytes: a bomb would pass it. */
         {GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1},
         {GRPC_ARG_ENABLE_CHANNELZ, 0},
@@ -119,10 +124,42 @@ static void add_loops(struct rpc_server *server, uint32_t count, uint32_t messag
     }
 }
 
+/* ---- the door ---- */
+
+static void take_connection(void *context, int fd)
+{
+    struct rpc_server *server = (struct rpc_server *)context;
+    grpc_server_add_channel_from_fd(server->core, fd, server->plain);
+}
+
+static bool is_serving(void *context)
+{
+    struct rpc_server *server = (struct rpc_server *)context;
+    return health_is_serving(&server->health);
+}
+
+static status add_door(struct rpc_server *server, const struct rpc_server_options *options,
+                       struct arena *arena)
+{
+    struct door_options door = {
+        .address = options->address,
+        .connections_max = options->connections_max,
+        .per_address_max = options->connections_per_address_max,
+        .tls = {options->tls_certificates, options->tls_key, options->tls_client_ca},
+        .needs_tls = options->tls_only,
+        .take = take_connection,
+        .is_serving = is_serving,
+        .context = server,
+    };
+    return door_open(&door, arena, &server->door);
+}
+
 /* The loops must have ended, or never have been started. */
 static void server_free(struct rpc_server *server)
 {
     grpc_server_destroy(server->core);
+    grpc_server_credentials_release(server->plain);
+    door_stop(server->door, LAST_BYTES_MS);
     for (uint32_t i = 0; i < server->loop_count; i++) {
         loop_fini(&server->loops[i]);
     }
@@ -173,7 +210,8 @@ status rpc_server_start(const struct rpc_server_options *options, struct arena *
         options->streams_bytes_max == 0 ? STREAMS_BYTES_MAX : options->streams_bytes_max;
     add_loops(server, threads, message_bytes_max,
               options->receive_bytes_max == 0 ? RECEIVE_BYTES_MAX : options->receive_bytes_max);
-    status opened = listener_open(server->core, options->address, arena, &server->port);
+    server->plain = grpc_insecure_server_credentials_create();
+    status opened = add_door(server, options, arena);
     if (!status_is_ok(opened)) {
         discard(server);
         return opened;
@@ -182,6 +220,7 @@ status rpc_server_start(const struct rpc_server_options *options, struct arena *
     for (uint32_t i = 0; i < threads; i++) {
         loop_start(&server->loops[i], i);
     }
+    door_start(server->door);
     *ret = server;
     return STATUS_OK;
 }
@@ -193,7 +232,12 @@ size_t rpc_server_streams_bytes(const struct rpc_server *server)
 
 uint16_t rpc_server_port(const struct rpc_server *server)
 {
-    return server->port;
+    return door_port(server->door);
+}
+
+status rpc_server_reload(struct rpc_server *server, struct arena *arena)
+{
+    return door_reload(server->door, arena);
 }
 
 /* ---- end ---- */
@@ -243,6 +287,7 @@ void rpc_server_drain(struct rpc_server *server)
     server->draining = true;
     health_set(&server->health, false);
     run_on_loops(server, tell_health);
+    door_stop_accepting(server->door); /* A core that is shut down takes no connection. */
     grpc_server_shutdown_and_notify(server->core, server->loops[0].queue, &server->down);
 }
 

@@ -1,9 +1,9 @@
 /*
  * server: the gRPC transport: carries API calls over the C core.
  *
- * Accepting connections and serving calls are kept apart, because the listener will one day
- * sit behind a frame guard of our own. Handlers run on the loop thread that owns their call;
- * what they or anybody send later is queued to that thread, so nobody else runs transport work.
+ * Accepting connections and serving calls are kept apart: the first is service/door's. Handlers run
+ * on the loop thread that owns their call; what they or anybody send later is queued to that
+ * thread, so nobody else runs transport work.
  *
  * Threading: start, listen, drain and stop from the main thread.
  */
@@ -16,6 +16,12 @@ struct rpc_server;
 
 struct rpc_server_options {
     const char *address; /* "127.0.0.1:8080"; port 0: any free one. */
+    uint32_t connections_max; /* These and what follows: door.h. */
+    uint32_t connections_per_address_max;
+    const char *tls_certificates; /* NULL: no TLS. */
+    const char *tls_key;
+    const char *tls_client_ca;
+    bool tls_only;
     uint32_t threads; /* Completion queues, one thread each. 0: 2. */
     uint32_t message_bytes_max; /* Received. 0: 4 MiB. */
     uint32_t connections_idle_s; /* 0: 1800. */
@@ -32,6 +38,8 @@ struct rpc_server_options {
 /* Binds and serves. FAILED_PRECONDITION: the address is taken or not ours; `why` in the arena. */
 status rpc_server_start(const struct rpc_server_options *options, struct arena *arena,
                         struct rpc_server **ret);
+/* The certificates are read again; any that cannot be leave the old ones. Main thread. */
+status rpc_server_reload(struct rpc_server *server, struct arena *arena);
 /* The one that was bound; tells which when the address said 0. */
 uint16_t rpc_server_port(const struct rpc_server *server);
 /* What streams_bytes_max bounds, as it is now; any thread. */

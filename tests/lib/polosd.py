@@ -40,6 +40,7 @@ class Server:
         self.root = tempfile.mkdtemp(prefix="polosd-")
         self.data = os.path.join(self.root, "data")
         self.options = list(options)
+        self.command = [BINARY]
         self.env = dict(env or {})
         self.process = None
         self.address = "127.0.0.1:0"
@@ -54,7 +55,7 @@ class Server:
     def try_start(self, env=None):
         errors = open(os.path.join(self.root, "stderr"), "ab")
         self.process = subprocess.Popen(
-            [BINARY, "--listen", self.address, "--data", self.data] + self.options,
+            self.command + ["--listen", self.address, "--data", self.data] + self.options,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
             env=dict(os.environ, **self.env, **(env or {})))
         errors.close()

@@ -141,8 +141,17 @@ LAYERS = {
         + API,
         ("protobuf-c/",),
     ),
+    "service/door": (("service/base/",), ("openssl/",)),
     "service/rpc": (
-        ("service/base/", "service/api/", "service/auth/", "protos/", "grpc/") + API,
+        (
+            "service/base/",
+            "service/api/",
+            "service/auth/",
+            "service/door/door.h",
+            "protos/",
+            "grpc/",
+        )
+        + API,
         ("grpc/", "protobuf-c/"),
     ),
     "service/gateway": (("service/base/", "service/api/") + API, ("protobuf-c/",)),
@@ -158,7 +167,9 @@ LAYERS = {
     "clients/c": (("service/base/", "polos/v1/", "google/"), ("grpc/", "protobuf-c/")),
 }
 
-LIBRARIES = ("grpc/", "curl/", "rocksdb/", "protobuf-c/", "cjson/", "pb.h", "pb_")
+LIBRARIES = (
+    "grpc/", "curl/", "rocksdb/", "protobuf-c/", "cjson/", "openssl/", "pb.h", "pb_",
+)
 ANYTHING = ("tests/", "bazel/tools/")
 
 

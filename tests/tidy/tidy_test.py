@@ -255,6 +255,11 @@ class LayersTest(unittest.TestCase):
         for folder in ("api", "partition", "features", "engine", "llm", "hosts", "gateway"):
             self.assertIsNotNone(layers.refusal(f"service/{folder}/x.c", "grpc/grpc.h"), folder)
 
+    def test_only_the_door_sees_openssl(self):
+        self.assertIsNone(layers.refusal("service/door/tls.c", "openssl/ssl.h"))
+        self.assertIsNotNone(layers.refusal("service/rpc/server.c", "openssl/ssl.h"))
+        self.assertIsNotNone(layers.refusal("service/door/door.c", "grpc/grpc.h"))
+
     def test_the_store_is_seen_and_not_its_kinds(self):
         for path in ("service/partition/x.c", "service/features/queues/x.c"):
             self.assertIsNone(layers.refusal(path, "storage/store.h"))

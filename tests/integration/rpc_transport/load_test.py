@@ -34,8 +34,9 @@ class ReceiveTest(ServerTest):
         self.assertEqual(self.api.get("echo").run.id, "echo")
 
     def test_only_so_many_wait(self):
-        peer = Unended(self.server.port, "/polos.v1.RunService/Get", 8000, 1 << 20)
-        self.addCleanup(peer.close)
+        for _ in range(3):  # One connection may not have as many calls.
+            peer = Unended(self.server.port, "/polos.v1.RunService/Get", 3000, 1 << 20)
+            self.addCleanup(peer.close)
         peer.read_until_ended(1)
         self.assertIn(b"as many requests at once as it may", b"".join(peer.said.values()))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -51,19 +52,34 @@ class Endpoint:
     def open(self) -> grpc.aio.Channel:
         """A channel on the running loop; connects when it is first used."""
         if self.secure:
-            credentials = grpc.ssl_channel_credentials()
+            credentials = _credentials()
             return grpc.aio.secure_channel(self.target, credentials, self._options())
         return grpc.aio.insecure_channel(self.target, self._options())
 
     def open_for_threads(self) -> grpc.Channel:
         """A channel of no loop; connects when it is first used."""
         if self.secure:
-            credentials = grpc.ssl_channel_credentials()
+            credentials = _credentials()
             return grpc.secure_channel(self.target, credentials, self._options())
         return grpc.insecure_channel(self.target, self._options())
 
     def _options(self) -> list[tuple[str, Any]]:
         return [*_CHANNEL_OPTIONS, *([("grpc.enable_http_proxy", 0)] if self.local else [])]
+
+
+def _credentials() -> grpc.ChannelCredentials:
+    """With the authorities of $POLOS_CA_FILE, else gRPC's own."""
+    path = os.environ.get("POLOS_CA_FILE")
+    if not path:
+        return grpc.ssl_channel_credentials()
+    try:
+        with open(path, "rb") as file:
+            return grpc.ssl_channel_credentials(file.read())
+    except OSError as error:
+        raise InvalidArgumentError(
+            f"POLOS_CA_FILE names {path!r}, which cannot be read: {error.strerror}",
+            field="POLOS_CA_FILE",
+        ) from None
 
 
 def _is_loopback(host: str) -> bool:
