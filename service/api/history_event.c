@@ -66,6 +66,17 @@ static Polos__V1__StartOptions *options_of(const struct event *event, struct are
     return ret;
 }
 
+static const Polos__V1__RunStarted__Cause causes[] = {
+    [START_CAUSE_UNKNOWN] = POLOS__V1__RUN_STARTED__CAUSE__CAUSE_UNSPECIFIED,
+    [START_CAUSE_CALLER] = POLOS__V1__RUN_STARTED__CAUSE__CAUSE_CALLER,
+    [START_CAUSE_PARENT] = POLOS__V1__RUN_STARTED__CAUSE__CAUSE_PARENT,
+    [START_CAUSE_SCHEDULE] = POLOS__V1__RUN_STARTED__CAUSE__CAUSE_SCHEDULE,
+    [START_CAUSE_TRIGGER] = POLOS__V1__RUN_STARTED__CAUSE__CAUSE_TRIGGER,
+    [START_CAUSE_FORK] = POLOS__V1__RUN_STARTED__CAUSE__CAUSE_FORK,
+    [START_CAUSE_RETRY] = POLOS__V1__RUN_STARTED__CAUSE__CAUSE_RETRY,
+};
+static_assert(COUNT_OF(causes) == START_CAUSE_COUNT, "each has its word");
+
 static void run_started(const struct event *event, struct arena *arena, void *message)
 {
     const struct run_spec *spec = &event->run_started.spec;
@@ -75,6 +86,9 @@ static void run_started(const struct event *event, struct arena *arena, void *me
     ret->name = text_of(arena, spec->name);
     ret->input_json = text_of(arena, spec->input);
     ret->options = options_of(event, arena);
+    ret->cause = causes[spec->cause];
+    ret->started_by = text_of(arena, spec->started_by);
+    ret->origin_run_id = id_or_none(arena, spec->origin);
     ret->parent_run_id = id_or_none(arena, spec->parent);
     ret->root_run_id =
         id_or_none(arena, uuid_is_zero(spec->root) ? event->run_started.id : spec->root);

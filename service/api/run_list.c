@@ -4,6 +4,7 @@
 #include "service/api/methods.h"
 #include "service/api/reading.h"
 #include "service/api/run_view.h"
+#include "service/api/schedules.h"
 #include "service/api/text.h"
 #include "service/api/times.h"
 #include "service/base/hash.h"
@@ -84,6 +85,16 @@ static bool take_labels(struct check *check, const Polos__V1__RunFilter *proto,
                        CHECK_LABEL_BYTES_MAX);
 }
 
+static bool take_places(struct check *check, const Polos__V1__RunFilter *proto,
+                        struct run_filter *ret)
+{
+    str parent = str_of(proto->parent_run_id);
+    str root = str_of(proto->root_run_id);
+    ret->only_roots = proto->only_roots;
+    return (parent.len == 0 || check_uuid(check, "filter.parent_run_id", parent, &ret->parent)) &&
+           (root.len == 0 || check_uuid(check, "filter.root_run_id", root, &ret->root));
+}
+
 static bool take_times(struct check *check, const Polos__V1__RunFilter *proto,
                        struct run_filter *ret)
 {
@@ -114,16 +125,17 @@ static bool take_filter(struct check *check, const Polos__V1__RunFilter *proto,
     if (proto == NULL) {
         return true;
     }
-    str parent = str_of(proto->parent_run_id);
     ret->kind = (enum run_kind)proto->kind;
     ret->name = check_copy(check, proto->name);
     ret->deployment = check_copy(check, proto->deployment);
+    ret->schedule_id = check_copy(check, proto->schedule_id);
     return check_range(check, "filter.kind", (int64_t)proto->kind, 0, RUN_KIND_COUNT - 1) &&
            take_statuses(check, proto, ret) &&
            (ret->name.len == 0 || check_name(check, "filter.name", ret->name)) &&
            check_bytes(check, "filter.deployment", ret->deployment, NAME_BYTES_MAX) &&
-           (parent.len == 0 || check_uuid(check, "filter.parent_run_id", parent, &ret->parent)) &&
-           take_labels(check, proto, ret) && take_times(check, proto, ret);
+           check_bytes(check, "filter.schedule_id", ret->schedule_id, SCHEDULE_ID_BYTES_MAX) &&
+           take_places(check, proto, ret) && take_labels(check, proto, ret) &&
+           take_times(check, proto, ret);
 }
 
 static bool take_token(struct check *check, str token, str filter_hash, uuid *ret)

@@ -61,6 +61,7 @@ Polos__V1__Run *run_view_state(const struct run_facts *facts, struct arena *aren
     }
     run->root_run_id = run->id;
     run->created_at = times_instant(arena, state->started_ms);
+    run->started_at = times_instant(arena, state->begun_ms);
     run->ended_at = times_instant(arena, state->ended_ms);
     run->deadline = times_instant(arena, engine_is_clock_stopped(state) ? 0 : state->deadline_ms);
     run->last_seq = state->seq;
@@ -91,6 +92,7 @@ Polos__V1__Run *run_view_line(const struct run_line *line, struct arena *arena)
     run->name = text_of(arena, str_of(line->row.name));
     run->status = (Polos__V1__RunStatus)line->row.status;
     run->created_at = times_instant(arena, line->row.created_ms);
+    run->started_at = times_instant(arena, line->row.begun_ms);
     run->ended_at = times_instant(arena, line->row.ended_ms);
     run->last_seq = line->row.last_seq;
     if (line->unreadable.len > 0) {
@@ -243,6 +245,9 @@ static void fold_started(struct fold *fold, const struct event *event)
     }
     if (!uuid_is_zero(spec->root)) {
         run->root_run_id = text_of_uuid(fold->arena, spec->root);
+    }
+    if (!uuid_is_zero(spec->origin)) {
+        run->origin_run_id = text_of_uuid(fold->arena, spec->origin);
     }
 }
 

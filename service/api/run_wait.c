@@ -60,6 +60,8 @@ static void wait_for_run(struct api_call *call, const ProtobufCMessage *message)
     struct check check = {.arena = &request->arena};
     wait_request(request)->ticket = wait->ticket;
     wait_request(request)->timeout_ms = WAIT_MS;
+    wait_request(request)->or_suspended = proto->or_suspended;
+    wait_request(request)->or_after_seq = proto->or_after_seq;
     bool is_fine =
         check_uuid(&check, "run_id", str_of(proto->run_id), &request->run) &&
         (proto->timeout == NULL || check_length(&check, "timeout", proto->timeout, 1, WAIT_MS_MAX,

@@ -97,6 +97,7 @@ struct run_row {
     int32_t priority;
     bool has_begun; /* It has been at work before. */
     uint64_t deployment; /* Hash of that which the run stays with; 0: none. */
+    uint64_t begun_ms; /* As in the run's state. */
 };
 
 /* How many bytes it wrote; they must fit. */
@@ -113,6 +114,7 @@ struct run_row_line {
     uint64_t ended_ms;
     uint32_t last_seq;
     uint64_t deployment;
+    uint64_t begun_ms;
 };
 
 /* Of a row's bytes, without what a line does not show. As codec_decode_row(). */

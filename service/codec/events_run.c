@@ -30,6 +30,9 @@ static void run_started_to(const struct event *event, struct event_body *ret)
     body->depth = spec->depth;
     body->output_tries = spec->output_tries;
     body->has_order = spec->has_order;
+    body->cause = (uint32_t)spec->cause;
+    body->started_by = body_bytes(spec->started_by);
+    body->origin = events_put_id(&spec->origin);
 }
 
 static status run_started_from(const void *message, struct event *ret)
@@ -40,7 +43,8 @@ static status run_started_from(const void *message, struct event *ret)
         return events_newer("RUN_STARTED: a kind of run this release does not know");
     }
     if (!events_take_id(body->id, &ret->run_started.id) ||
-        !events_take_id(body->parent, &spec->parent) || !events_take_id(body->root, &spec->root)) {
+        !events_take_id(body->parent, &spec->parent) || !events_take_id(body->root, &spec->root) ||
+        !events_take_id(body->origin, &spec->origin)) {
         return events_damaged("RUN_STARTED: an id is not 16 bytes long");
     }
     if (body->definition_hash.len != 0 && body->definition_hash.len != 16) {
@@ -64,6 +68,9 @@ static status run_started_from(const void *message, struct event *ret)
     spec->depth = body->depth;
     spec->output_tries = body->output_tries;
     spec->has_order = body->has_order;
+    spec->cause =
+        body->cause < START_CAUSE_COUNT ? (enum start_cause)body->cause : START_CAUSE_UNKNOWN;
+    spec->started_by = body_str(body->started_by);
     return STATUS_OK;
 }
 

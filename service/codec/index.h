@@ -48,6 +48,7 @@ enum index_kind {
     INDEX_TOOL_OFFER = 45, /* agents/offer.h; key: the tool's name */
     INDEX_WORKFLOW_OFFER = 46, /* agents/offer.h; key: the workflow's name */
     INDEX_TREE_FACTS = 55, /* tree_order.h */
+    INDEX_RUN_TREES_BUILT = 56, /* run_index.h */
 };
 
 enum {

@@ -39,7 +39,9 @@ enum level {
     /* The order of a tree's facts, from its root's start on: it would start runs that are in none.
      */
     LEVEL_ORDER = 9,
-    LEVEL_NEWEST = LEVEL_ORDER,
+    /* That runs are listed by trees, roots and schedules: new runs would have no such rows. */
+    LEVEL_LISTED = 11,
+    LEVEL_NEWEST = LEVEL_LISTED,
 };
 
 /* Of a row that is put. A kind that this release does not know is of the newest level. */

@@ -67,6 +67,7 @@ size_t codec_encode_row(const struct run_row *row, char *ret, size_t bytes_max)
         .priority = row->priority,
         .has_begun = row->has_begun,
         .deployment = row->deployment,
+        .begun_ms = row->begun_ms,
     };
     assert(row->ready_count <= CODEC_READY_MAX);
     body.name.size = name_to(row->name, body.name.bytes);
@@ -113,6 +114,7 @@ status codec_decode_row(str bytes, struct run_row *ret)
     ret->priority = body.priority;
     ret->has_begun = body.has_begun;
     ret->deployment = body.deployment;
+    ret->begun_ms = body.begun_ms;
     ret->ready_count = body.parked_count;
     for (size_t i = 0; i < body.parked_count; i++) {
         ret->ready[i].effect = body.parked[i].effect;
@@ -125,11 +127,11 @@ status codec_decode_row(str bytes, struct run_row *ret)
 
 static_assert(sizeof(((polos_journal_v1_RunLine *)NULL)->name.bytes) == CODEC_NAME_MAX,
               "records.options");
-static_assert((int)polos_journal_v1_RunLine_deployment_tag ==
-                      (int)polos_journal_v1_RunRow_deployment_tag &&
-                  (int)polos_journal_v1_RunLine_last_seq_tag ==
-                      (int)polos_journal_v1_RunRow_last_seq_tag,
-              "a line is read from the bytes of a row");
+static_assert(
+    (int)polos_journal_v1_RunLine_deployment_tag == (int)polos_journal_v1_RunRow_deployment_tag &&
+        (int)polos_journal_v1_RunLine_begun_ms_tag == (int)polos_journal_v1_RunRow_begun_ms_tag &&
+        (int)polos_journal_v1_RunLine_last_seq_tag == (int)polos_journal_v1_RunRow_last_seq_tag,
+    "a line is read from the bytes of a row");
 
 status codec_decode_row_line(str bytes, struct run_row_line *ret)
 {
@@ -148,6 +150,7 @@ status codec_decode_row_line(str bytes, struct run_row_line *ret)
     ret->ended_ms = body.ended_ms;
     ret->last_seq = body.last_seq;
     ret->deployment = body.deployment;
+    ret->begun_ms = body.begun_ms;
     return STATUS_OK;
 }
 

@@ -9,6 +9,12 @@ enum {
 };
 static_assert((int)TAIL_BYTES <= (int)INDEX_TAIL_BYTES_MAX, "a tail has room");
 
+enum index_kind run_index_built_kind(enum run_index_set set)
+{
+    assert(set < RUN_INDEX_SETS);
+    return set == RUN_INDEX_FIRST ? INDEX_RUN_BUILT : INDEX_RUN_TREES_BUILT;
+}
+
 struct index_tail run_index_prefix(enum run_by by, str value)
 {
     struct index_tail tail = {.len = 0};

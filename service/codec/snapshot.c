@@ -96,6 +96,7 @@ static void run_to(const struct run *run, polos_journal_v1_RunSnapshot *ret)
         .outputs_rejected = run->outputs_rejected,
         .inputs_accepted = run->inputs_accepted,
         .inputs_open = run->inputs_open,
+        .begun_ms = run->begun_ms,
     };
     memcpy(ret->id, run->id.bytes, sizeof(ret->id));
     memcpy(ret->kept, run->kept, run->kept_count * sizeof(ret->kept[0]));
@@ -183,6 +184,7 @@ static bool run_from(const polos_journal_v1_RunSnapshot *body, struct run *ret)
     ret->outputs_rejected = (uint8_t)body->outputs_rejected;
     ret->inputs_accepted = body->inputs_accepted;
     ret->inputs_open = (uint8_t)body->inputs_open;
+    ret->begun_ms = body->begun_ms;
     ret->deployment = body->deployment;
     ret->effect_count = body->effects_count;
     for (size_t i = 0; i < body->effects_count; i++) {

@@ -95,6 +95,14 @@ static void apply_ended(struct run *run, const struct event *event, enum run_sta
     run->ended_ms = event->time_ms;
 }
 
+/* A copy's facts are dated before its start, and its work begins with it. */
+static void note_begun(struct run *run, uint64_t now_ms)
+{
+    if (run->begun_ms == 0) {
+        run->begun_ms = now_ms > run->started_ms ? now_ms : run->started_ms;
+    }
+}
+
 static void apply_model_requested(struct run *run, const struct event *event)
 {
     states_enter(run, PHASE_MODEL);
@@ -109,6 +117,7 @@ static void apply_model_requested(struct run *run, const struct event *event)
     effect->attempt = event->attempt;
     effect->state = EFFECT_READY;
     effect->due_ms = 0;
+    note_begun(run, event->time_ms);
 }
 
 static void apply_model_replied(struct run *run, const struct event *event)
@@ -188,6 +197,7 @@ static void apply_lease_granted(struct run *run, const struct event *event)
     effect->attempt = event->attempt;
     effect->state = EFFECT_LEASED;
     effect->host = str_hash(event->lease_granted.host_id) | 1; /* 0 says "none". */
+    note_begun(run, event->time_ms);
     effect->deployment = 0;
     if (event->lease_granted.deployment.len > 0) {
         effect->deployment = engine_key(event->lease_granted.deployment);

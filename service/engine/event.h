@@ -48,6 +48,18 @@ enum event_kind {
     EVENT_COUNT,
 };
 
+/* Who or what started a run. Numbers are on disk and never change. */
+enum start_cause {
+    START_CAUSE_UNKNOWN = 0, /* Of an older release. */
+    START_CAUSE_CALLER = 1,
+    START_CAUSE_PARENT = 2,
+    START_CAUSE_SCHEDULE = 3,
+    START_CAUSE_TRIGGER = 4,
+    START_CAUSE_FORK = 5,
+    START_CAUSE_RETRY = 6,
+    START_CAUSE_COUNT,
+};
+
 /* What a run is started with. */
 struct run_spec {
     enum run_kind kind;
@@ -58,6 +70,9 @@ struct run_spec {
     str definition_hash; /* Agents: 16 bytes, of the definition the run is pinned to. */
     uuid parent; /* Zero: none. */
     uuid root; /* The run itself for a root. */
+    enum start_cause cause;
+    str started_by; /* The schedule's id, the trigger's topic; empty: nobody to name. */
+    uuid origin; /* The run it was copied from; zero: none. */
     uint64_t deadline_ms; /* 0: none. */
     uint64_t tokens_max; /* 0: no limit. */
     uint32_t turns_max; /* Agents: at least 1. */

@@ -141,6 +141,7 @@ struct run {
     };
     uint32_t turns_max; /* Agents. */
     uint64_t started_ms;
+    uint64_t begun_ms; /* When the first work for it began; 0: it has not, or it is not known. */
     uint64_t ended_ms; /* 0: it has not. */
     uint64_t deadline_ms; /* 0: none. */
     uint64_t tokens_max; /* 0: no limit. */

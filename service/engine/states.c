@@ -1,7 +1,7 @@
 #include "service/engine/states.h"
 
 static_assert(sizeof(struct effect) == 4 * 4 + 6 * 8 + 2 * 4 + 8, "no padding");
-static_assert(offsetof(struct run, effects) == 16 + 4 * 4 + 11 * 8 + ENGINE_KEPT_MAX * 8 + 8 * 4,
+static_assert(offsetof(struct run, effects) == 16 + 4 * 4 + 12 * 8 + ENGINE_KEPT_MAX * 8 + 8 * 4,
               "no padding");
 static_assert(offsetof(struct run, effects) % sizeof(uint64_t) == 0, "no padding");
 

@@ -7,7 +7,7 @@ there to be included, but for those of what its uses use, which tests/tidy refus
 load("//bazel:defs.bzl", "c_library")
 
 USES = {
-    "callers": ["reports"],
+    "callers": ["reports", "suspensions", "trees"],
     "children": ["definitions", "owed", "queues", "starts", "trees", "waits"],
     "definitions": ["queues"],
     "deletions": ["children", "owed", "suspensions", "trees"],

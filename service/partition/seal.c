@@ -47,6 +47,7 @@ void seal_row(struct partition *partition, struct live_run *run, struct run_row 
     ret->next_deadline_ms = engine_next_deadline(&run->state);
     ret->last_seq = run->state.seq;
     ret->deployment = run->state.deployment;
+    ret->begun_ms = run->state.begun_ms;
     if (ret->status == RUN_STATUS_WAITING) {
         put_ready(run, ret);
         features_tell(partition, seal, run, ret);

@@ -15,6 +15,7 @@ struct place {
     char prefix_bytes[KEY_BYTES_MAX];
     str prefix;
     bool has_row; /* A candidate's value is its row. */
+    bool is_of_tree; /* They are all of the tree that is asked for. */
 };
 
 struct listing {
@@ -22,6 +23,7 @@ struct listing {
     const struct reads_source *source;
     const struct place *place;
     struct arena scratch; /* Of one candidate. */
+    bool is_built[RUN_INDEX_SETS]; /* Every run has its rows of the set. */
     size_t examined;
     uuid last; /* Examined. */
     uuid after; /* Where the part at hand begins; zero: at the newest. */
@@ -69,15 +71,16 @@ static void among_all(struct place *place, const struct reads_source *source,
 }
 
 /* Whether every run has its rows: a store of an older release gets them after its start. */
-static status index_is_complete(const struct reads_source *source, struct arena *arena, bool *ret)
+static status index_is_complete(const struct reads_source *source, enum run_index_set set,
+                                struct arena *arena, bool *ret)
 {
     char key[KEY_BYTES_MAX];
     str bytes;
     struct run_index_built built;
     *ret = false;
-    status found =
-        store_get(&source->store, STORE_INDEX,
-                  key_index(key, source->space, INDEX_RUN_BUILT, STR_EMPTY), arena, &bytes);
+    status found = store_get(&source->store, STORE_INDEX,
+                             key_index(key, source->space, run_index_built_kind(set), STR_EMPTY),
+                             arena, &bytes);
     if (found.code == CODE_NOT_FOUND) {
         return STATUS_OK;
     }
@@ -98,21 +101,52 @@ static uint32_t only_status(uint32_t statuses)
     return 0;
 }
 
-/* The narrowest, by what such values are like: few runs share a conversation, many a name. */
-static void choose(struct place *place, const struct reads_source *source,
-                   const struct run_filter *filter, bool is_indexed)
+static str root_bytes(const struct run_filter *filter)
 {
+    return str_make((const char *)filter->root.bytes, sizeof(filter->root.bytes));
+}
+
+/* By what callers gave a run, and few runs share. False: there is no such value, or no rows. */
+static bool choose_few(struct place *place, const struct listing *listing)
+{
+    const struct reads_source *source = listing->source;
+    const struct run_filter *filter = &listing->list->filter;
+    bool is_indexed = listing->is_built[RUN_INDEX_FIRST];
+    bool has_trees = listing->is_built[RUN_INDEX_TREES];
+    const struct {
+        enum run_by by;
+        str value;
+        bool is_there;
+    } few[] = {
+        {RUN_BY_CONVERSATION, filter->conversation_id, is_indexed},
+        {RUN_BY_TREE, uuid_is_zero(filter->root) ? STR_EMPTY : root_bytes(filter), has_trees},
+        {RUN_BY_SESSION, filter->session_id, is_indexed},
+        {RUN_BY_USER, filter->user_id, is_indexed},
+        {RUN_BY_SCHEDULE, filter->schedule_id, has_trees},
+    };
+    for (size_t i = 0; i < COUNT_OF(few); i++) {
+        if (few[i].is_there && few[i].value.len > 0) {
+            by_value(place, source, few[i].by, few[i].value);
+            place->is_of_tree = few[i].by == RUN_BY_TREE;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The narrowest, by what such values are like: few runs share a conversation, many a name. */
+static void choose(struct place *place, const struct listing *listing)
+{
+    const struct reads_source *source = listing->source;
+    const struct run_filter *filter = &listing->list->filter;
+    bool is_indexed = listing->is_built[RUN_INDEX_FIRST];
     const uint32_t living = 1u << RUN_STATUS_RUNNING | 1u << RUN_STATUS_WAITING;
     bool lives = filter->statuses != 0 && (filter->statuses & ~living) == 0;
     uint32_t ended = lives ? 0 : only_status(filter->statuses);
     if (!uuid_is_zero(filter->parent)) {
         by_parent(place, source, filter->parent);
-    } else if (is_indexed && filter->conversation_id.len > 0) {
-        by_value(place, source, RUN_BY_CONVERSATION, filter->conversation_id);
-    } else if (is_indexed && filter->session_id.len > 0) {
-        by_value(place, source, RUN_BY_SESSION, filter->session_id);
-    } else if (is_indexed && filter->user_id.len > 0) {
-        by_value(place, source, RUN_BY_USER, filter->user_id);
+    } else if (choose_few(place, listing)) {
+        return;
     } else if (lives) {
         among_all(place, source, STORE_ACTIVE);
     } else if (is_indexed && ended > RUN_STATUS_COMPLETED) {
@@ -123,6 +157,8 @@ static void choose(struct place *place, const struct reads_source *source,
         by_byte(place, source, RUN_BY_END, ended);
     } else if (is_indexed && filter->kind != RUN_KIND_NONE) {
         by_byte(place, source, RUN_BY_KIND, (uint32_t)filter->kind);
+    } else if (listing->is_built[RUN_INDEX_TREES] && filter->only_roots) {
+        by_byte(place, source, RUN_BY_ROOTS, 1);
     } else {
         among_all(place, source, STORE_RUNS);
     }
@@ -143,7 +179,8 @@ static bool fits_row(const struct run_filter *filter, const struct run_row_line 
 
 static bool has_labels(const struct run_filter *filter)
 {
-    return filter->session_id.len > 0 || filter->user_id.len > 0 || filter->conversation_id.len > 0;
+    return filter->session_id.len > 0 || filter->user_id.len > 0 ||
+           filter->conversation_id.len > 0 || filter->schedule_id.len > 0;
 }
 
 static bool is_label(str wanted, str label)
@@ -151,22 +188,66 @@ static bool is_label(str wanted, str label)
     return wanted.len == 0 || str_equal(wanted, label);
 }
 
+/* Whether it has the row; ids and what the server says need no other proof. */
+static status has_row(struct listing *listing, enum run_by by, str value, uuid run, bool *ret)
+{
+    char key[KEY_BYTES_MAX];
+    struct index_tail tail = run_index_tail(by, value, run);
+    str empty;
+    status found =
+        store_get(&listing->source->store, STORE_INDEX,
+                  key_index(key, listing->source->space, INDEX_RUN, index_tail_str(&tail)),
+                  &listing->scratch, &empty);
+    *ret = status_is_ok(found);
+    return found.code == CODE_NOT_FOUND ? STATUS_OK : found;
+}
+
+/* Where it stands in its tree, by rows: they are smaller than first facts. */
+static status fits_place(struct listing *listing, uuid run, bool *ret)
+{
+    const struct run_filter *filter = &listing->list->filter;
+    const struct place *place = listing->place;
+    *ret = true;
+    if (!listing->is_built[RUN_INDEX_TREES]) {
+        return STATUS_OK; /* The first fact says it. */
+    }
+    bool is_named = uuid_equal(filter->root, run); /* It may be none. */
+    if (!uuid_is_zero(filter->root) && !place->is_of_tree && !is_named) {
+        TRY(has_row(listing, RUN_BY_TREE, root_bytes(filter), run, ret));
+    }
+    if (*ret && (filter->only_roots || is_named)) {
+        TRY(has_row(listing, RUN_BY_ROOTS, STR("\x01"), run, ret));
+    }
+    return STATUS_OK;
+}
+
+static bool is_placed(const struct run_filter *filter, uuid run, const struct run_spec *spec)
+{
+    bool is_root = uuid_is_zero(spec->parent);
+    return (!filter->only_roots || is_root) &&
+           (uuid_is_zero(filter->root) || uuid_equal(filter->root, is_root ? run : spec->root));
+}
+
 /* By its first fact: a hash proves nothing. */
-static status fits_labels(struct listing *listing, uuid run, bool *ret)
+static status fits_first(struct listing *listing, uuid run, bool *ret)
 {
     const struct run_filter *filter = &listing->list->filter;
     struct event event;
     char key[KEY_BYTES_MAX];
     str record;
-    *ret = !has_labels(filter);
+    bool asks_place = !uuid_is_zero(filter->root) || filter->only_roots;
+    *ret = !has_labels(filter) && (!asks_place || listing->is_built[RUN_INDEX_TREES]);
     if (*ret) {
         return STATUS_OK;
     }
     TRY(store_get(&listing->source->store, STORE_JOURNAL,
                   key_journal(key, listing->source->space, run, 1), &listing->scratch, &record));
     TRY(codec_decode_start(record, &listing->scratch, &event));
-    const struct start_options *options = &event.run_started.spec.options;
-    *ret = is_label(filter->session_id, options->session_id) &&
+    const struct run_spec *spec = &event.run_started.spec;
+    const struct start_options *options = &spec->options;
+    str schedule = spec->cause == START_CAUSE_SCHEDULE ? spec->started_by : STR_EMPTY;
+    *ret = is_placed(filter, run, spec) && is_label(filter->schedule_id, schedule) &&
+           is_label(filter->session_id, options->session_id) &&
            is_label(filter->user_id, options->user_id) &&
            is_label(filter->conversation_id, options->conversation_id);
     return STATUS_OK;
@@ -201,7 +282,8 @@ static status examine(struct listing *listing, uuid run, str row)
     line->id = run;
     note_unreadable(listing, line, read);
     if (fits_row(&list->filter, &line->row)) {
-        read = fits_labels(listing, run, &fits);
+        read = fits_place(listing, run, &fits);
+        read = status_is_ok(read) && fits ? fits_first(listing, run, &fits) : read;
         TRY(cannot_be_read(read) ? STATUS_OK : read); /* Then it does not fit. */
     }
     list->ret_count += fits;
@@ -369,10 +451,22 @@ static status scan(struct listing *listing, store_visit *each)
     return listing->status;
 }
 
+/* Without a row: of a tree that has only its root. */
+static status look_up_root(struct listing *listing)
+{
+    uuid root = listing->list->filter.root;
+    bool is_first = uuid_is_zero(listing->list->before);
+    assert(listing->place->is_of_tree && !uuid_is_zero(root));
+    return is_first && take(listing, root) ? examine_alone(listing, root) : STATUS_OK;
+}
+
 static status look_up(struct listing *listing)
 {
     if (listing->place->has_row) {
         return scan(listing, visit_row);
+    }
+    if (listing->place->is_of_tree && listing->list->filter.only_roots) {
+        return look_up_root(listing);
     }
     do {
         listing->id_count = 0;
@@ -381,7 +475,8 @@ static status look_up(struct listing *listing)
         TRY(examine_part(listing));
         listing->after = listing->last;
     } while (listing->has_more && !listing->is_full);
-    return STATUS_OK;
+    bool is_bare = listing->place->is_of_tree && listing->examined == 0;
+    return is_bare ? look_up_root(listing) : STATUS_OK;
 }
 
 static status is_below(struct listing *listing, uuid run, bool *ret)
@@ -422,13 +517,14 @@ static status step(struct read *read, const struct reads_source *source, bool *r
     struct place place = {.has_row = false};
     struct listing listing = {
         .list = list, .source = source, .place = &place, .after = list->before};
-    bool is_indexed;
     assert(list->limit > 0);
     *ret_over = true;
-    TRY(index_is_complete(source, &read->arena, &is_indexed));
+    for (enum run_index_set set = 0; set < RUN_INDEX_SETS; set++) {
+        TRY(index_is_complete(source, set, &read->arena, &listing.is_built[set]));
+    }
     bool is_apart = list->filter.statuses == 1u << RUN_STATUS_UNREADABLE;
     if (!is_apart) {
-        choose(&place, source, &list->filter, is_indexed);
+        choose(&place, &listing);
     }
     list->ret_lines = arena_zalloc(&read->arena, (list->limit + 1) * sizeof(list->ret_lines[0]));
     arena_init(&listing.scratch, 0);

@@ -13,6 +13,8 @@
 /* What is empty, zero or none does not filter. */
 struct run_filter {
     uuid parent;
+    uuid root; /* Of their tree, itself too. */
+    bool only_roots;
     enum run_kind kind;
     uint32_t statuses; /* Any of these, as in a run's row: a bit for each, 1 << status. */
     str name;
@@ -20,6 +22,7 @@ struct run_filter {
     str session_id;
     str user_id;
     str conversation_id;
+    str schedule_id; /* That started them. */
     uint64_t created_after_ms; /* At or after it. */
     uint64_t created_before_ms;
 };

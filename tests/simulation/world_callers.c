@@ -13,6 +13,7 @@
 
 enum {
     FOLLOWS_MAX = 3,
+    FORGOTTEN_MS = 5000, /* What a commit that failed, and was looked into, may take. */
 };
 
 struct sim_start {
@@ -86,7 +87,42 @@ static void read_something(struct sim_start *start)
 
 static void wait_for_end(struct world *world, void *context, uint64_t number);
 
-/* True: the run has ended. Else the time is up, which is asked for, and no sooner than that. */
+static bool is_suspended(const struct run *state)
+{
+    bool suspended = false;
+    for (uint32_t i = 0; i < state->effect_count; i++) {
+        suspended |= state->effects[i].kind == EFFECT_SUSPENSION;
+    }
+    return suspended;
+}
+
+/* It, or one below it where it is a root. */
+static bool asks_somebody(const struct world *world, const struct sim_run *run)
+{
+    bool asks = is_suspended(&run->folded);
+    for (size_t i = 0; uuid_is_zero(run->parent) && i < world->run_count && !asks; i++) {
+        asks = uuid_equal(world->runs[i]->root, run->id) && is_suspended(&world->runs[i]->folded);
+    }
+    return asks;
+}
+
+/* What it has waited for beside the end. */
+static bool judge_early(const struct world *world, const struct sim_run *run,
+                        const struct wait_request *wait)
+{
+    bool has_fact = wait->or_after_seq != 0 && run->folded.seq > wait->or_after_seq;
+    return has_fact || (wait->or_suspended && asks_somebody(world, run));
+}
+
+/* Whether a fact that it waited for came long before its time was up. */
+static bool was_forgotten(const struct sim_run *run, const struct wait_request *wait)
+{
+    return wait->or_after_seq != 0 && run->folded.seq > wait->or_after_seq &&
+           run->times[wait->or_after_seq] + FORGOTTEN_MS < wait->due_ms;
+}
+
+/* True: the run has ended. Else the time is up, which is asked for, and no sooner than that, or
+ * what it waited for beside the end has come. */
 static bool judge_wait(struct ask *ask, const struct wait_request *wait)
 {
     struct world *world = ask->base.world;
@@ -94,7 +130,10 @@ static bool judge_wait(struct ask *ask, const struct wait_request *wait)
     bool has_ended = run->ledger.ended != EVENT_NONE;
     bool is_up =
         wait->timeout_ms > 0 && (int64_t)world->time_ms + world->skew_ms >= (int64_t)wait->due_ms;
-    world_expect(world, has_ended || is_up, "waits-end-with-the-run-or-their-time");
+    bool is_early = judge_early(world, run, wait);
+    world_expect(world, has_ended || is_up || is_early, "waits-end-with-the-run-or-their-time");
+    world_expect(world, has_ended || !is_up || !was_forgotten(run, wait),
+                 "waits-end-with-the-fact-they-are-for");
     judge_report(ask, wait->report.ret);
     return has_ended;
 }
@@ -142,6 +181,9 @@ static void wait_for_end(struct world *world, void *context, uint64_t number)
     request->run = start->run;
     wait_request(request)->ticket = ++tickets;
     wait_request(request)->timeout_ms = world_below(world, 2) * (1 + world_below(world, 20000));
+    wait_request(request)->or_suspended = world_below(world, 4) == 0;
+    wait_request(request)->or_after_seq =
+        world_below(world, 2) == 0 ? (uint32_t)world_below(world, 24) : 0;
     uint64_t ticket = tickets;
     if (!world_ask(&ask_new(start)->base, request, wait_done)) {
         world_at(world, 50 + world_below(world, 3000), wait_for_end, start, 0);

@@ -564,8 +564,8 @@ MUTANTS = {
     "waits_not_answered": (
         "Who waits for a run is not told that a commit of unknown outcome ended it.",
         {
-            "answer(self, run);":
-                "(void)self;",
+            "answer(callers, run);":
+                "(void)callers;",
         },
     ),
     "list_end_row_missing": ("A run that was cancelled is not listed by its end.", {
@@ -578,10 +578,28 @@ MUTANTS = {
             """if (found.code == CODE_NOT_FOUND) { *ret = true; return STATUS_OK; } TRY(found);
             TRY(run_index_built_decode(bytes, &built));""",
     }),
+    "list_without_the_root": ("A list of a tree without children leaves its root out.", {
+        "bool is_bare = listing->place->is_of_tree && listing->examined == 0;":
+            "bool is_bare = listing->place->is_of_tree && listing->examined == SIZE_MAX;",
+    }),
+    "list_root_has_no_row": ("A list of a tree with children leaves its root out.", {
+        "put_row(partition, RUN_BY_TREE, root, spec->root);": "(void)root;",
+    }),
+    "list_row_of_a_tree_missing": ("A run two below its root is no run of the tree.", {
+        "put_row(partition, RUN_BY_TREE, root, run);":
+            "put_row(partition, RUN_BY_TREE, spec->depth > 1 ? STR_EMPTY : root, run);",
+    }),
+    "early_wait_forgotten": ("Who waits for a fact is told when the time is up.", {
+        "if (has_early(callers, run->state.id) || (is_asked": "if ((is_asked",
+    }),
+    "early_wait_too_early": ("Who waits for a fact after another is told of that one.", {
+        "(wait->or_after_seq != 0 && state->seq > wait->or_after_seq);":
+            "(wait->or_after_seq != 0 && state->seq >= wait->or_after_seq);",
+    }),
     "list_row_lost_in_build": ("The last run of a round is left out when the index is made.", {
-        "building->runs++; lists->next.last = run;":
-            """building->runs++; lists->next.last = run;
-            if (building->runs == 2) { lists->built.last = run; }""",
+        "building->runs++; lists->next[building->set].last = run;":
+            """building->runs++; lists->next[building->set].last = run;
+            if (building->runs == 2) { lists->built[building->set].last = run; }""",
     }),
     "read_first_host": ("A run is shown with the first host that had its task, not the last.", {
         """return effect_is_task(effect) && effect->state == EFFECT_LEASED &&

@@ -3,6 +3,7 @@
  * the pages. What they tell is held against the journal itself, read in one go.
  */
 #include "service/base/failure.h"
+#include "service/codec/run_index.h"
 #include "service/codec/tree_rows.h"
 #include "service/features/reports/reports.h"
 #include "service/reads/history.h"
@@ -65,8 +66,11 @@ void world_reads_age(struct world *world)
                                 key_index(key, world->options.space, INDEX_RUN, STR_EMPTY),
                                 STR_EMPTY, false, SIZE_MAX, forget_row, &batch);
     world_expect(world, status_is_ok(scanned), "the-store-can-be-read");
-    store_batch_delete(&batch, STORE_INDEX,
-                       key_index(key, world->options.space, INDEX_RUN_BUILT, STR_EMPTY));
+    for (enum run_index_set set = 0; set < RUN_INDEX_SETS; set++) {
+        store_batch_delete(
+            &batch, STORE_INDEX,
+            key_index(key, world->options.space, run_index_built_kind(set), STR_EMPTY));
+    }
     status committed = store_commit(&world->store, &batch);
     world_expect(world, status_is_ok(committed), "the-store-can-be-written");
     store_batch_fini(&batch);
@@ -437,6 +441,8 @@ static bool fits(struct world *world, const struct sim_list *list, const struct 
            (filter->kind == RUN_KIND_NONE || filter->kind == (enum run_kind)run->folded.kind) &&
            (filter->statuses == 0 || (filter->statuses & 1u << run->row.status) != 0) &&
            (filter->name.len == 0 || str_equal(filter->name, run->name)) &&
+           (uuid_is_zero(filter->root) || uuid_equal(filter->root, run->root)) &&
+           (!filter->only_roots || uuid_is_zero(run->parent)) &&
            (filter->session_id.len == 0 || str_equal(filter->session_id, run->session));
 }
 
@@ -525,6 +531,10 @@ static void draw_filter(struct world *world, struct run_filter *ret)
     if (draw_below(draw, 4) == 0 && world->run_count > 0) {
         ret->parent = world->runs[draw_below(draw, world->run_count)]->id;
     }
+    if (draw_below(draw, 3) == 0 && world->run_count > 0) {
+        ret->root = world->runs[draw_below(draw, world->run_count)]->root;
+    }
+    ret->only_roots = draw_below(draw, 4) == 0;
 }
 
 void world_read_list(struct world *world)

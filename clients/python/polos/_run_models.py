@@ -268,7 +268,7 @@ def run_dict(run: common_pb2.Run) -> dict[str, Any]:
         "error": run.error.message if run.HasField("error") else None,
         "error_reason": run.error.reason if run.HasField("error") else None,
         "created_at": iso_of(run.created_at),
-        "started_at": None if _status(run) == "queued" else iso_of(run.created_at),
+        "started_at": iso_of(run.started_at),
         "step_key": None,
         "root_workflow_id": None if run.parent_run_id else run.name,
         "output_schema_name": None,
@@ -285,6 +285,7 @@ def run_dict(run: common_pb2.Run) -> dict[str, Any]:
         "state": parsed(run.state_json),
         "parent_execution_id": run.parent_run_id or None,
         "root_execution_id": run.root_run_id or run.id,
+        "origin_execution_id": run.origin_run_id or None,
         "session_id": run.session_id or None,
         "user_id": run.user_id or None,
         "conversation_id": run.conversation_id or None,
@@ -311,13 +312,11 @@ def _waiting_word(run: common_pb2.Run, wait: common_pb2.Waiting) -> str:
 
 
 def _status(run: common_pb2.Run) -> str:
-    """A word; "queued": it has not begun, for want of a host or of its turn. What a host has had
-    has begun, and belongs to that host's deployment."""
+    """A word; "queued": it has not begun, for want of a host or of its turn."""
     is_agent = run.kind == common_pb2.RUN_KIND_AGENT
     queue, host = common_pb2.Waiting.KIND_QUEUE, common_pb2.Waiting.KIND_HOST
     kinds = (queue,) if is_agent else (queue, host)
-    has_begun = bool(run.turn_count or run.step_count or run.deployment)
-    if run.status == common_pb2.RUN_STATUS_WAITING and not has_begun:
+    if run.status == common_pb2.RUN_STATUS_WAITING and not run.HasField("started_at"):
         if run.waiting and all(w.kind in kinds for w in run.waiting):
             return "queued"
     return STATUS_WORDS.get(run.status, "unknown")

@@ -152,12 +152,16 @@ def _add_runs(of: Any) -> None:
     for name, what in (
         ("--name", "only of this workflow, agent or tool"),
         ("--parent", "only those that this run started"),
+        ("--root", "only those of the tree of this run"),
+        ("--schedule", "only those that this schedule started: NAME/KEY"),
         ("--session", "only of this session"),
         ("--user", "only of this user"),
         ("--conversation", "only of this conversation"),
         ("--deployment", "only those that stay with this deployment"),
     ):
-        of.add_argument(name, metavar="RUN" if name == "--parent" else "ID", default="", help=what)
+        is_run = name in ("--parent", "--root")
+        of.add_argument(name, metavar="RUN" if is_run else "ID", default="", help=what)
+    of.add_argument("--roots", action="store_true", help="only those that no other run started")
     when = "2h, 7d or 2026-01-31T12:00 (UTC): only those started "
     of.add_argument("--since", metavar="TIME", type=_time, help=when + "then or later")
     of.add_argument("--until", metavar="TIME", type=_time, help=when + "before")

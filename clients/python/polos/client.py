@@ -315,6 +315,9 @@ class PolosClient:
         kind: str = "",
         status: str = "",
         parent_execution_id: str = "",
+        root_execution_id: str = "",
+        only_roots: bool = False,
+        schedule_id: str = "",
         session_id: str = "",
         user_id: str = "",
         conversation_id: str = "",
@@ -329,6 +332,9 @@ class PolosClient:
             kind: "workflow", "agent" or "tool".
             status: "running", "waiting", "completed", "failed", "cancelled" or "unreadable".
             parent_execution_id: only runs that this one started.
+            root_execution_id: only runs of the tree of this root, itself too.
+            only_roots: only runs that no other run started.
+            schedule_id: only runs that this schedule started: its workflow or agent, "/", its key.
             session_id, user_id, conversation_id: only runs with these.
             created_after, created_before: only runs started then or later, or before.
         """
@@ -339,6 +345,9 @@ class PolosClient:
                 kind=kind_of(kind),
                 statuses=[status_of(status)] if status else [],
                 parent_run_id=parent_execution_id,
+                root_run_id=root_execution_id,
+                only_roots=only_roots,
+                schedule_id=schedule_id,
                 session_id=session_id,
                 user_id=user_id,
                 conversation_id=conversation_id,

@@ -245,8 +245,9 @@ def test_what_a_host_has_had_is_not_queued():
         created_at=Timestamp(seconds=1),
     )
     assert run_dict(run)["status"] == "queued" and run_dict(run)["started_at"] is None
-    run.deployment = "v1"
-    assert run_dict(run)["status"] == "waiting" and run_dict(run)["started_at"]
+    run.started_at.CopyFrom(Timestamp(seconds=2))
+    assert run_dict(run)["status"] == "waiting"
+    assert run_dict(run)["started_at"] == "1970-01-01T00:00:02+00:00"
 
 
 async def test_a_run_past_its_deadline_is_a_timeout(client):

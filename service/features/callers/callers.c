@@ -1,5 +1,5 @@
 /*
- * callers: those who wait for a run's end, for ever or for a time.
+ * callers: those who wait for a run's end, or less, for ever or for a time.
  */
 #include "service/features/callers/callers.h"
 
@@ -7,6 +7,8 @@
 
 #include "service/base/heap.h"
 #include "service/base/table.h"
+#include "service/features/suspensions/suspensions.h"
+#include "service/features/trees/trees.h"
 #include "service/partition/state.h"
 
 /* A run whose end somebody waits for. */
@@ -14,6 +16,7 @@ struct awaited {
     struct table_link by_run;
     uuid run;
     struct request *waits; /* Chained through inbox_node, the newest first. */
+    size_t early; /* Those of them that wait for less than its end. */
 };
 
 struct callers {
@@ -111,6 +114,11 @@ static void due_drop(struct callers *callers, struct wait_request *wait)
 
 /* ---- Those that wait for a run. ---- */
 
+static bool is_early(const struct wait_request *wait)
+{
+    return wait->or_suspended || wait->or_after_seq != 0;
+}
+
 static struct request *next_of(const struct request *request)
 {
     struct inbox_node *next = request->node.next;
@@ -127,6 +135,7 @@ static struct request *take_one(struct callers *callers, uuid run)
     struct request *request = awaited->waits;
     assert(request != NULL);
     awaited->waits = next_of(request);
+    awaited->early -= is_early(wait_request(request));
     if (awaited->waits == NULL) {
         awaited_drop(callers, awaited);
     }
@@ -150,6 +159,85 @@ static void answer(struct callers *callers, struct live_run *run)
     while ((request = take_one(callers, run->state.id)) != NULL) {
         report_answer(callers->partition, request, run);
     }
+}
+
+/* ---- Those that wait for less than its end. ---- */
+
+static bool is_suspended(const struct run *state)
+{
+    bool suspended = false;
+    for (uint32_t i = 0; i < state->effect_count; i++) {
+        suspended |= state->effects[i].kind == EFFECT_SUSPENSION;
+    }
+    return suspended;
+}
+
+static bool has_come(const struct wait_request *wait, const struct run *state, bool is_suspended)
+{
+    return (wait->or_suspended && is_suspended) ||
+           (wait->or_after_seq != 0 && state->seq > wait->or_after_seq);
+}
+
+static struct request *take_ticket(struct callers *callers, uuid run, uint64_t ticket);
+
+/* Of a run that goes on: those for whom it has come far enough. */
+static void answer_early(struct callers *callers, struct live_run *run, bool is_suspended)
+{
+    const struct awaited *awaited = awaited_find(callers, run->state.id);
+    struct request *next = awaited == NULL ? NULL : awaited->waits;
+    while (next != NULL) {
+        struct wait_request *wait = wait_request(next);
+        next = next_of(next);
+        if (has_come(wait, &run->state, is_suspended)) {
+            struct request *taken = take_ticket(callers, run->state.id, wait->ticket);
+            assert(taken == &wait->report.request);
+            report_answer(callers->partition, taken, run);
+        }
+    }
+}
+
+static bool has_early(const struct callers *callers, uuid run)
+{
+    const struct awaited *awaited = awaited_find(callers, run);
+    assert(awaited == NULL || awaited->waits != NULL);
+    return awaited != NULL && awaited->early > 0;
+}
+
+/* Those of the run, and those of its root where it waits for an answer. */
+static void answer_what_came(struct callers *callers, struct live_run *run)
+{
+    uuid root = tree_place(callers->partition, run)->root;
+    bool suspended = is_suspended(&run->state);
+    answer_early(callers, run, suspended);
+    if (suspended && !uuid_equal(root, run->state.id) && has_early(callers, root)) {
+        struct live_run *above = runs_find(callers->partition, root);
+        if (above !=
+            NULL) { /* Who waits keeps it; else it is being read again, and looks itself. */
+            answer_early(callers, above, true);
+        }
+    }
+}
+
+static void perform_early(struct partition *partition, const struct act *act)
+{
+    answer_what_came(callers_of(partition), act->run);
+}
+
+/* False: the request is answered, with what came or why it cannot be told. */
+static bool must_wait(struct partition *partition, struct request *request, struct live_run *run)
+{
+    const struct wait_request *wait = wait_request(request);
+    bool suspended = false;
+    status read = wait->or_suspended ? suspensions_are_open(partition, run, &suspended) : STATUS_OK;
+    if (!status_is_ok(read)) {
+        request_fail(partition, request, read.code, REASON_STORE_REFUSED, read.why);
+        return false;
+    }
+    if (has_come(wait, &run->state, suspended)) {
+        report_answer(partition, request, run);
+        return false;
+    }
+    return true;
 }
 
 static struct failure draining(void)
@@ -176,12 +264,16 @@ static void handle_wait(struct partition *partition, struct request *request)
         request_answer(partition, request, &failure);
         return;
     }
+    if (!must_wait(partition, request, run)) {
+        return;
+    }
     struct awaited *awaited = awaited_find(callers, request->run);
     if (awaited == NULL) {
         awaited = awaited_add(callers, request->run);
     }
     request->node.next = awaited->waits == NULL ? NULL : &awaited->waits->node;
     awaited->waits = request;
+    awaited->early += is_early(wait_request(request));
     due_add(callers, wait_request(request));
     assert(callers_wait_for(partition, request->run));
 }
@@ -200,6 +292,7 @@ static struct request *take_ticket(struct callers *callers, uuid run, uint64_t t
         return NULL;
     }
     assert(awaited != NULL && uuid_equal(wait->run, awaited->run));
+    awaited->early -= is_early(wait_request(wait));
     if (before != NULL) {
         before->node.next = wait->node.next;
     } else {
@@ -280,19 +373,40 @@ static void *start(struct partition *partition)
 static void after_decision(void *self, struct live_run *run, const struct event *events,
                            size_t count)
 {
-    static const struct act_kind kind = {.name = "answer_waits", .perform = perform_end};
-    (void)events;
-    (void)count;
+    static const struct act_kind ended = {.name = "answer_waits", .perform = perform_end};
+    static const struct act_kind early = {.name = "answer_early", .perform = perform_early};
     const struct callers *callers = self;
+    bool is_asked = false;
     if (engine_is_terminal(&run->state)) {
-        act_add(callers->partition, &kind, run);
+        act_add(callers->partition, &ended, run);
+        return;
+    }
+    if (callers->by_run.count == 0) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        is_asked |=
+            events[i].kind == EVENT_WAIT_SET && events[i].wait_set.kind == EFFECT_SUSPENSION;
+    }
+    if (has_early(callers, run->state.id) ||
+        (is_asked && has_early(callers, tree_place(callers->partition, run)->root))) {
+        act_add(callers->partition, &early, run);
     }
 }
 
+/* The commit whose outcome was unknown may have happened. */
 static void reread(void *self, struct live_run *run)
 {
-    if (engine_is_terminal(&run->state)) { /* The commit whose outcome was unknown did happen. */
-        answer(self, run);
+    struct callers *callers = self;
+    bool suspended = false;
+    if (engine_is_terminal(&run->state)) {
+        answer(callers, run);
+        return;
+    }
+    answer_what_came(callers, run);
+    if (has_early(callers, run->state.id) &&
+        status_is_ok(suspensions_are_open(callers->partition, run, &suspended))) {
+        answer_early(callers, run, suspended);
     }
 }
 
@@ -337,7 +451,12 @@ static void stop(void *self)
     free(callers);
 }
 
-static const struct feature *const uses[] = {&reports_feature, NULL};
+static const struct feature *const uses[] = {
+    &reports_feature,
+    &suspensions_feature,
+    &trees_feature,
+    NULL,
+};
 
 const struct feature callers_feature = {
     .name = "callers",

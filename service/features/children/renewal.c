@@ -60,6 +60,7 @@ bool renewal_begin(struct partition *partition, struct live_run *successor, stru
     spec.parent = successor->state.id;
     spec.root = place->root;
     spec.depth = place->depth + 1;
+    spec.cause = START_CAUSE_PARENT;
     if (!tree_may_grow(partition, successor, 1, arena, &failure) ||
         !start_run(partition, &spec, arena, &failure, &id)) {
         *outcome = (struct outcome){.failed = true,

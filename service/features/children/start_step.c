@@ -29,6 +29,7 @@ static struct run_spec child_spec(const struct step_request *step, const struct 
         .provider_options = child->provider_options,
         .options = child->options,
         .parent = step->run->state.id,
+        .cause = START_CAUSE_PARENT,
     };
 }
 

@@ -19,6 +19,8 @@ struct fork {
     struct partition *partition;
     struct live_run *run; /* The new one. */
     uuid id;
+    uuid source;
+    enum start_cause cause;
     uint32_t after_seq;
     bool is_exact; /* after_seq is the last event of a transition. */
     uint32_t nearest; /* The last transition's end before it. */
@@ -43,6 +45,9 @@ static void rename_start(const struct fork *fork, struct event *event)
     spec->parent_effect = 0;
     spec->depth = 0;
     spec->root = fork->id;
+    spec->cause = fork->cause;
+    spec->started_by = STR_EMPTY;
+    spec->origin = fork->source;
     spec->has_order = true;
     spec->options.idempotency_key = STR_EMPTY;
 }
@@ -224,7 +229,12 @@ static bool fork_run(struct partition *partition, uuid source, uint32_t after_se
                      struct arena *arena, struct failure *ret_failure, uuid *ret_id)
 {
     struct fork fork = {
-        .partition = partition, .id = start_new_id(partition), .after_seq = after_seq};
+        .partition = partition,
+        .id = start_new_id(partition),
+        .source = source,
+        .cause = adopts ? START_CAUSE_RETRY : START_CAUSE_FORK,
+        .after_seq = after_seq,
+    };
     assert(!uuid_equal(fork.id, source));
     fork.run = runs_insert(partition, fork.id);
     status copied = copy_events(&fork, source);

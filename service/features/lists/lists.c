@@ -16,8 +16,8 @@ enum {
 
 struct lists {
     struct partition *partition;
-    struct run_index_built built; /* Committed. */
-    struct run_index_built next; /* By the open batch. */
+    struct run_index_built built[RUN_INDEX_SETS]; /* Committed. */
+    struct run_index_built next[RUN_INDEX_SETS]; /* By the open batch. */
     uint64_t again_ms; /* A read failed; not before this. */
     bool is_given_up; /* Until the next start: the runs could not be read. */
 };
@@ -53,13 +53,51 @@ static void put_byte(struct partition *partition, enum run_by by, uint32_t value
     put_row(partition, by, str_make(&byte, 1), run);
 }
 
-static void put_start(struct partition *partition, uuid run, const struct run_spec *spec)
+static void delete_byte(struct partition *partition, enum run_by by, uint32_t value, uuid run)
+{
+    char byte = (char)value;
+    assert(value > 0 && value < 128);
+    delete_row(partition, by, str_make(&byte, 1), run);
+}
+
+static str schedule_of(const struct run_spec *spec)
+{
+    return spec->cause == START_CAUSE_SCHEDULE ? spec->started_by : STR_EMPTY;
+}
+
+static str bytes_of(const uuid *id)
+{
+    return str_make((const char *)id->bytes, sizeof(id->bytes));
+}
+
+static void put_first_set(struct partition *partition, uuid run, const struct run_spec *spec)
 {
     put_byte(partition, RUN_BY_KIND, (uint32_t)spec->kind, run);
     put_row(partition, RUN_BY_NAME, spec->name, run);
     put_row(partition, RUN_BY_SESSION, spec->options.session_id, run);
     put_row(partition, RUN_BY_USER, spec->options.user_id, run);
     put_row(partition, RUN_BY_CONVERSATION, spec->options.conversation_id, run);
+}
+
+/* A root without children, as most are, has no row of its tree. */
+static void put_trees_set(struct partition *partition, uuid run, const struct run_spec *spec)
+{
+    str root = bytes_of(&spec->root);
+    put_row(partition, RUN_BY_SCHEDULE, schedule_of(spec), run);
+    if (uuid_is_zero(spec->parent)) {
+        put_byte(partition, RUN_BY_ROOTS, 1, run);
+        return;
+    }
+    put_row(partition, RUN_BY_TREE, root, run);
+    if (uuid_equal(spec->parent, spec->root)) {
+        put_row(partition, RUN_BY_TREE, root, spec->root);
+    }
+}
+
+static void put_start(struct partition *partition, uuid run, const struct run_spec *spec)
+{
+    put_first_set(partition, run, spec);
+    put_trees_set(partition, run, spec);
 }
 
 /* The status in the row of a run that has ended so. */
@@ -96,13 +134,6 @@ static void run_copied(void *self, struct live_run *run)
     put_start(lists->partition, run->state.id, &started.run_started.spec);
 }
 
-static void delete_byte(struct partition *partition, enum run_by by, uint32_t value, uuid run)
-{
-    char byte = (char)value;
-    assert(value > 0 && value < 128);
-    delete_row(partition, by, str_make(&byte, 1), run);
-}
-
 static void run_deleted(void *self, uuid run, const struct run_spec *spec,
                         const struct run_row *row)
 {
@@ -113,7 +144,10 @@ static void run_deleted(void *self, uuid run, const struct run_spec *spec,
         delete_row(partition, RUN_BY_SESSION, spec->options.session_id, run);
         delete_row(partition, RUN_BY_USER, spec->options.user_id, run);
         delete_row(partition, RUN_BY_CONVERSATION, spec->options.conversation_id, run);
+        delete_row(partition, RUN_BY_SCHEDULE, schedule_of(spec), run);
+        delete_row(partition, RUN_BY_TREE, bytes_of(&spec->root), run);
     }
+    delete_byte(partition, RUN_BY_ROOTS, 1, run);
     if (row != NULL && row->status > RUN_STATUS_WAITING) {
         delete_byte(partition, RUN_BY_END, row->status, run);
     }
@@ -123,6 +157,7 @@ static void run_deleted(void *self, uuid run, const struct run_spec *spec,
 
 struct building {
     struct lists *lists;
+    enum run_index_set set;
     size_t runs;
     size_t bytes;
     bool is_full;
@@ -141,8 +176,12 @@ static status build_run(struct building *building, uuid run, str row_bytes)
                   &record));
     TRY(codec_decode_start(record, &partition->scratch, &event));
     TRY(codec_decode_row(row_bytes, &row));
-    put_start(partition, run, &event.run_started.spec);
-    if (row.status > RUN_STATUS_WAITING) {
+    if (building->set == RUN_INDEX_TREES) {
+        put_trees_set(partition, run, &event.run_started.spec);
+    } else {
+        put_first_set(partition, run, &event.run_started.spec);
+    }
+    if (building->set == RUN_INDEX_FIRST && row.status > RUN_STATUS_WAITING) {
         put_byte(partition, RUN_BY_END, row.status, run);
     }
     building->bytes += record.len;
@@ -154,7 +193,7 @@ static bool visit_run(void *context, str key, str value)
     struct building *building = context;
     struct lists *lists = building->lists;
     uuid run;
-    if (!key_read_run(key, &run) || uuid_equal(run, lists->built.last)) {
+    if (!key_read_run(key, &run) || uuid_equal(run, lists->built[building->set].last)) {
         return true; /* Where the round before ended. */
     }
     if (building->runs == BUILD_RUNS || building->bytes > BUILD_BYTES) {
@@ -172,20 +211,30 @@ static bool visit_run(void *context, str key, str value)
         log_line(LOG_ERROR, "run_not_listed", "why=\"%s\"", built.why);
     }
     building->runs++;
-    lists->next.last = run;
+    lists->next[building->set].last = run;
     return true;
 }
 
-static void put_built(const struct lists *lists)
+static void put_built(const struct lists *lists, enum run_index_set set)
 {
     struct partition *partition = lists->partition;
     char key[KEY_BYTES_MAX];
     char bytes[RUN_INDEX_BUILT_BYTES_MAX];
-    size_t len = run_index_built_encode(&lists->next, bytes, sizeof(bytes));
+    size_t len = run_index_built_encode(&lists->next[set], bytes, sizeof(bytes));
     assert(len > 0 && len <= sizeof(bytes));
     store_batch_put(&partition->batch, STORE_INDEX,
-                    key_index(key, partition->options.space, INDEX_RUN_BUILT, STR_EMPTY),
+                    key_index(key, partition->options.space, run_index_built_kind(set), STR_EMPTY),
                     str_make(bytes, len));
+}
+
+/* RUN_INDEX_SETS: all are complete. */
+static enum run_index_set first_incomplete(const struct lists *lists)
+{
+    enum run_index_set set = 0;
+    while (set < RUN_INDEX_SETS && lists->built[set].is_complete) {
+        set++;
+    }
+    return set;
 }
 
 /* Some more runs, the oldest first; at the end the row that says that it is done. */
@@ -193,21 +242,22 @@ static void build(void *self)
 {
     struct lists *lists = self;
     struct partition *partition = lists->partition;
-    struct building building = {.lists = lists};
+    struct building building = {.lists = lists, .set = first_incomplete(lists)};
     char prefix[KEY_BYTES_MAX];
     char from[KEY_BYTES_MAX];
-    if (lists->built.is_complete || lists->is_given_up || partition->now_ms < lists->again_ms) {
+    if (building.set == RUN_INDEX_SETS || lists->is_given_up ||
+        partition->now_ms < lists->again_ms) {
         return;
     }
-    bool is_first = uuid_is_zero(lists->built.last);
+    uuid last = lists->built[building.set].last;
     status scanned = store_scan(
         &partition->store, STORE_RUNS, key_prefix_space(prefix, partition->options.space),
-        is_first ? STR_EMPTY : key_run(from, partition->options.space, lists->built.last), false,
+        uuid_is_zero(last) ? STR_EMPTY : key_run(from, partition->options.space, last), false,
         SIZE_MAX, visit_run, &building);
     scanned = status_is_ok(scanned) ? building.status : scanned;
     if (!status_is_ok(scanned) && store_may_pass(scanned)) { /* The others that were built count. */
         lists->again_ms = partition->now_ms + READ_AGAIN_MS;
-        put_built(lists);
+        put_built(lists, building.set);
         return;
     }
     if (!status_is_ok(scanned)) {
@@ -215,42 +265,52 @@ static void build(void *self)
         lists->is_given_up = true; /* Lists look at all runs. */
         return;
     }
-    lists->next.is_complete = !building.is_full;
-    put_built(lists);
+    lists->next[building.set].is_complete = !building.is_full;
+    put_built(lists, building.set);
 }
 
 static void committed(void *self)
 {
     struct lists *lists = self;
-    assert(!lists->built.is_complete || lists->next.is_complete);
-    lists->built = lists->next;
+    for (size_t set = 0; set < RUN_INDEX_SETS; set++) {
+        assert(!lists->built[set].is_complete || lists->next[set].is_complete);
+        lists->built[set] = lists->next[set];
+    }
 }
 
 static void failed(void *self)
 {
     struct lists *lists = self;
-    lists->next = lists->built;
+    memcpy(lists->next, lists->built, sizeof(lists->next));
 }
 
-static status load(void *self)
+static status load_set(struct lists *lists, enum run_index_set set)
 {
-    struct lists *lists = self;
     struct partition *partition = lists->partition;
     char key[KEY_BYTES_MAX];
     str bytes;
-    status found = store_get(&partition->store, STORE_INDEX,
-                             key_index(key, partition->options.space, INDEX_RUN_BUILT, STR_EMPTY),
-                             &partition->scratch, &bytes);
+    status found =
+        store_get(&partition->store, STORE_INDEX,
+                  key_index(key, partition->options.space, run_index_built_kind(set), STR_EMPTY),
+                  &partition->scratch, &bytes);
     if (found.code == CODE_NOT_FOUND) {
         return STATUS_OK;
     }
     TRY(found);
-    status decoded = run_index_built_decode(bytes, &lists->built);
+    status decoded = run_index_built_decode(bytes, &lists->built[set]);
     if (!status_is_ok(decoded)) {
         log_line(LOG_ERROR, "run_index_damaged", "why=\"%s\"; it is made anew", decoded.why);
-        lists->built = (struct run_index_built){.is_complete = false};
+        lists->built[set] = (struct run_index_built){.is_complete = false};
     }
-    lists->next = lists->built;
+    lists->next[set] = lists->built[set];
+    return STATUS_OK;
+}
+
+static status load(void *self)
+{
+    for (enum run_index_set set = 0; set < RUN_INDEX_SETS; set++) {
+        TRY(load_set(self, set));
+    }
     return STATUS_OK;
 }
 
@@ -259,7 +319,8 @@ static uint64_t next_due_ms(void *self)
     const struct lists *lists = self;
     uint64_t now_ms = lists->partition->now_ms;
     uint64_t due_ms = lists->again_ms > now_ms ? lists->again_ms : now_ms;
-    return lists->built.is_complete || lists->is_given_up ? 0 : due_ms;
+    bool is_over = first_incomplete(lists) == RUN_INDEX_SETS || lists->is_given_up;
+    return is_over ? 0 : due_ms;
 }
 
 static void *start(struct partition *partition)

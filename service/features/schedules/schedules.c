@@ -273,7 +273,12 @@ static bool start(struct partition *partition, struct schedule *schedule, uint64
                   struct failure *ret)
 {
     struct arena *arena = &partition->round_arena;
-    struct run_spec spec = {.kind = schedule->kind, .name = schedule_name(schedule)};
+    struct run_spec spec = {
+        .kind = schedule->kind,
+        .name = schedule_name(schedule),
+        .cause = START_CAUSE_SCHEDULE,
+        .started_by = schedule_id(schedule),
+    };
     assert(schedule->put_round < partition->stats.rounds || schedule->put_round == 0);
     status read = schedule_input(partition, schedule, arena, &spec.input);
     if (status_is_ok(read)) {

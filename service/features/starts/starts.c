@@ -210,6 +210,7 @@ static void handle_start(struct partition *partition, struct request *request)
         return;
     }
     struct failure failure;
+    spec->cause = START_CAUSE_CALLER;
     if (!start_run(partition, spec, &request->arena, &failure, &start->ret_run)) {
         request_answer(partition, request, &failure);
         return;

@@ -476,6 +476,14 @@ static bool visit_erased(void *context, str key, str value)
     return !erasing->has_more;
 }
 
+status suspensions_are_open(struct partition *partition, const struct live_run *run, bool *ret)
+{
+    struct suspensions_meant open;
+    TRY(suspension_keys_open(partition_self(partition, &suspensions_feature), run, &open));
+    *ret = open.open_count > 0;
+    return STATUS_OK;
+}
+
 status suspensions_erase(struct partition *partition, uuid run, size_t *budget, bool *ret_more)
 {
     char key[KEY_BYTES_MAX];

@@ -58,6 +58,10 @@ struct suspension_request {
 };
 extern const struct operation get_suspension_operation;
 
+/* Whether the run waits for an answer, of this round too; or, of a root, one below it. DATA_LOSS:
+ * rows are damaged. */
+status suspensions_are_open(struct partition *partition, const struct live_run *run, bool *ret);
+
 /* Into the batch: rows of the keys of a run that is deleted, and of those below it where it was a
  * root; takes 1 from *budget for each. *ret_more: some are left, for a later round. */
 status suspensions_erase(struct partition *partition, uuid run, size_t *budget, bool *ret_more);

@@ -179,6 +179,8 @@ static bool start(struct partition *partition, struct trigger *trigger,
         .kind = RUN_KIND_WORKFLOW,
         .name = str_of(trigger->workflow),
         .input = buf_finish(&collecting->text, arena),
+        .cause = START_CAUSE_TRIGGER,
+        .started_by = str_of(trigger->topic),
     };
     struct failure failure;
     uuid id;

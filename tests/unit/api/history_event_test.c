@@ -253,6 +253,10 @@ static void tick_by_hand(struct ticks *ticks, struct arena *arena)
     started.run_started.spec =
         (struct run_spec){.kind = RUN_KIND_WORKFLOW, .options = {.outlives_parent = true}};
     tick_event(ticks, shown(&started, arena));
+    for (int cause = START_CAUSE_CALLER; cause < START_CAUSE_COUNT; cause++) {
+        started.run_started.spec.cause = (enum start_cause)cause;
+        tick_event(ticks, shown(&started, arena));
+    }
     struct event input = {.kind = EVENT_INPUT_ACCEPTED};
     input.input_accepted.data = STR("\"hello\"");
     tick_event(ticks, shown(&input, arena));
@@ -317,6 +321,7 @@ static void all_that_is_documented_is_shown(void **state)
     missing += missing_words(&ticks, &polos__v1__task_kind__descriptor);
     missing += missing_words(&ticks, &polos__v1__lost_call__descriptor);
     missing += missing_words(&ticks, &polos__v1__run_kind__descriptor);
+    missing += missing_words(&ticks, &polos__v1__run_started__cause__descriptor);
     assert_int_equal(missing, 0);
     arena_fini(&arena);
 }

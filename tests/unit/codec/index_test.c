@@ -461,6 +461,8 @@ static void test_run_index_rows(void **state)
     assert_int_equal(run_index_built_decode(str_make(bytes, len), &back).code, CODE_OK);
     assert_true(back.is_complete && uuid_equal(back.last, built.last));
     assert_int_equal(run_index_built_decode(str_make(bytes, len - 1), &back).code, CODE_DATA_LOSS);
+    assert_int_equal(run_index_built_kind(RUN_INDEX_FIRST), 17);
+    assert_int_equal(run_index_built_kind(RUN_INDEX_TREES), 56);
 }
 
 static void facts_of_a_tree(void **state)

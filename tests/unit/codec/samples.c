@@ -13,6 +13,7 @@ enum type {
     STOP,
     TRIES,
     REJECTED_BY,
+    CAUSE,
 };
 
 static const struct field {
@@ -56,6 +57,9 @@ static const struct field {
     SINCE(6, RUN_STARTED, TRIES, run_started.spec.output_tries),
     SINCE(6, RUN_STARTED, FLAG, run_started.spec.has_order),
     SINCE(6, RUN_STARTED, TEXT, run_started.spec.options.input_type),
+    SINCE(6, RUN_STARTED, CAUSE, run_started.spec.cause),
+    SINCE(6, RUN_STARTED, TEXT, run_started.spec.started_by),
+    SINCE(6, RUN_STARTED, ID, run_started.spec.origin),
     FIELD(RUN_COMPLETED, TEXT, run_completed.stop_reason),
     FIELD(RUN_FAILED, TEXT, run_failed.reason),
     FIELD(RUN_FAILED, TEXT, run_failed.message),
@@ -256,6 +260,9 @@ static void fill_random(const struct field *field, uint64_t *seed, size_t bytes_
     case REJECTED_BY:
         *(enum rejected_by *)member = REJECTED_BY_SCHEMA;
         break;
+    case CAUSE:
+        *(enum start_cause *)member = (enum start_cause)(number % START_CAUSE_COUNT);
+        break;
     }
 }
 
@@ -309,6 +316,9 @@ static void fill_fixed(const struct field *field, size_t row, struct arena *aren
     case REJECTED_BY:
         *(enum rejected_by *)member = REJECTED_BY_SCHEMA;
         break;
+    case CAUSE:
+        *(enum start_cause *)member = START_CAUSE_RETRY;
+        break;
     }
 }
 
@@ -358,6 +368,8 @@ static bool same(const struct field *field, const void *a, const void *b)
         return *(const uint32_t *)a == *(const uint32_t *)b;
     case REJECTED_BY:
         return *(const enum rejected_by *)a == *(const enum rejected_by *)b;
+    case CAUSE:
+        return *(const enum start_cause *)a == *(const enum start_cause *)b;
     case STOP:
         return *(const enum reply_stop *)a == *(const enum reply_stop *)b;
     }

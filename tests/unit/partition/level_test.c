@@ -34,7 +34,7 @@ static void levels_of_rows(void **state)
     }
 }
 
-/* The row that says that all versions of agents have theirs is of this level. */
+/* The row that says that all runs have their rows of trees is of this level. */
 static void the_commit_raises_it(void **state)
 {
     (void)state;
@@ -43,7 +43,7 @@ static void the_commit_raises_it(void **state)
     lone_init(lone, START_MS);
     assert_int_equal(level_of(lone), LEVEL_FIRST);
     lone_advance(lone, START_MS + 1000);
-    assert_int_equal(level_of(lone), LEVEL_VERSIONS);
+    assert_int_equal(level_of(lone), LEVEL_LISTED);
     lone_fini(lone);
     free(lone);
 }

@@ -1,6 +1,7 @@
 /*
  * Goal:   a list shows each run that fits once, the newest first, however few or many of the runs
- *         fit; a page looks at no more rows than it may; a hash is no proof.
+ *         fit; a page looks at no more rows than it may; a hash is no proof. A tree and the roots
+ *         are listed alike with their rows and, of a store that has none yet, without.
  * Method: 3,000 runs on a shelf, of which every nth has a name; all pages of a list, by the index
  *         and, while that is not complete, without it.
  */
@@ -100,7 +101,7 @@ static void every_run_that_fits_is_listed_once(void **state)
         struct sums slow = list_all(&shelf, &filter, 500);
         assert_int_equal(slow.lines, fitting);
         assert_true(slow.pages >= RUNS / READ_PAGE_ROWS); /* All runs were looked at. */
-        shelf_put_built(&shelf);
+        shelf_put_built(&shelf, RUN_INDEX_FIRST);
         for (size_t j = 0; j < COUNT_OF(limits); j++) {
             struct sums sums = list_all(&shelf, &filter, limits[j]);
             assert_int_equal(sums.lines, fitting);
@@ -118,7 +119,7 @@ static void the_row_decides(void **state)
     const struct run_filter filter = {.name = STR("named")};
     shelf_init(&shelf);
     fill(&shelf, 2);
-    shelf_put_built(&shelf);
+    shelf_put_built(&shelf, RUN_INDEX_FIRST);
     for (size_t i = 0; i < RUNS; i++) {
         shelf_put_index(&shelf, RUN_BY_NAME, STR("named"), id_of(i)); /* As if hashes were alike. */
     }
@@ -144,7 +145,75 @@ static void times_bound_a_list(void **state)
             assert_int_equal(sums.lines, 200);
             assert_int_equal(sums.number, 100); /* The oldest comes last. */
         }
-        shelf_put_built(&shelf);
+        shelf_put_built(&shelf, RUN_INDEX_FIRST);
+    }
+    shelf_fini(&shelf);
+}
+
+/* By its first fact; its row says no more than its name. */
+static void put_in_tree(struct shelf *shelf, size_t number, size_t parent, size_t root)
+{
+    struct run state;
+    uuid id = id_of(number);
+    bool is_root = number == root;
+    const struct event started = {
+        .kind = EVENT_RUN_STARTED,
+        .time_ms = 1000 + number,
+        .run_started = {.id = id,
+                        .spec = {.kind = RUN_KIND_WORKFLOW,
+                                 .name = STR("named"),
+                                 .root = id_of(root),
+                                 .cause = START_CAUSE_SCHEDULE,
+                                 .started_by = is_root ? STR("named/key") : STR("other"),
+                                 .parent = is_root ? (uuid){{0}} : id_of(parent)}}};
+    uuid top = id_of(root);
+    engine_init(&state);
+    state.id = id;
+    shelf_put(shelf, &state, &started, 1);
+    shelf_put_row(shelf, &state, "named");
+    if (is_root) {
+        shelf_put_index(shelf, RUN_BY_ROOTS, STR("\x01"), id);
+        shelf_put_index(shelf, RUN_BY_SCHEDULE, STR("named/key"), id);
+    } else {
+        shelf_put_index(shelf, RUN_BY_TREE, str_make((const char *)top.bytes, sizeof(top)), id);
+        shelf_put_index(shelf, RUN_BY_TREE, str_make((const char *)top.bytes, sizeof(top)), top);
+    }
+}
+
+static void trees_and_roots_are_listed(void **state)
+{
+    (void)state;
+    struct shelf shelf;
+    shelf_init(&shelf);
+    put_in_tree(&shelf, 1, 1, 1);
+    for (size_t i = 2; i < 7; i++) {
+        put_in_tree(&shelf, i, i - 1, 1);
+    }
+    put_in_tree(&shelf, 7, 7, 7);
+    const struct {
+        struct run_filter filter;
+        size_t lines;
+    } cases[] = {
+        {{.root = id_of(1)}, 6},
+        {{.root = id_of(7)}, 1},
+        {{.root = id_of(2)}, 0},
+        {{.root = id_of(1), .name = STR("named")}, 6},
+        {{.root = id_of(1), .only_roots = true}, 1},
+        {{.root = id_of(1), .created_before_ms = 1000 + 3}, 2},
+        {{.root = id_of(7), .created_before_ms = 1000 + 3}, 0},
+        {{.only_roots = true}, 2},
+        {{.only_roots = true, .kind = RUN_KIND_WORKFLOW}, 2},
+        {{.schedule_id = STR("named/key")}, 2},
+        {{.schedule_id = STR("named/key"), .root = id_of(1)}, 1},
+    };
+    for (size_t built = 0; built < 2; built++) { /* Without the rows, then with them. */
+        for (size_t i = 0; i < COUNT_OF(cases); i++) {
+            for (size_t limit = 1; limit < 4; limit++) {
+                struct sums sums = list_all(&shelf, &cases[i].filter, limit);
+                assert_int_equal(sums.lines, cases[i].lines);
+            }
+        }
+        shelf_put_built(&shelf, RUN_INDEX_TREES);
     }
     shelf_fini(&shelf);
 }
@@ -155,6 +224,7 @@ int main(void)
         cmocka_unit_test(every_run_that_fits_is_listed_once),
         cmocka_unit_test(the_row_decides),
         cmocka_unit_test(times_bound_a_list),
+        cmocka_unit_test(trees_and_roots_are_listed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,13 +71,13 @@ void shelf_put_index(struct shelf *shelf, enum run_by by, str value, uuid run)
     put(shelf, STORE_INDEX, key_index(key, space, INDEX_RUN, index_tail_str(&tail)), STR_EMPTY);
 }
 
-void shelf_put_built(struct shelf *shelf)
+void shelf_put_built(struct shelf *shelf, enum run_index_set set)
 {
     char key[KEY_BYTES_MAX];
     char bytes[RUN_INDEX_BUILT_BYTES_MAX];
     struct run_index_built built = {.is_complete = true};
     size_t len = run_index_built_encode(&built, bytes, sizeof(bytes));
-    put(shelf, STORE_INDEX, key_index(key, space, INDEX_RUN_BUILT, STR_EMPTY),
+    put(shelf, STORE_INDEX, key_index(key, space, run_index_built_kind(set), STR_EMPTY),
         str_make(bytes, len));
 }
 

@@ -24,9 +24,9 @@ void shelf_fini(struct shelf *shelf);
 void shelf_put(struct shelf *shelf, struct run *state, const struct event *events, size_t count);
 /* Its row, as it stands. */
 void shelf_put_row(struct shelf *shelf, const struct run *state, const char *name);
-/* A row of the index, and the one that says that it is complete. */
+/* A row of the index, and the one that says that a set of them is complete. */
 void shelf_put_index(struct shelf *shelf, enum run_by by, str value, uuid run);
-void shelf_put_built(struct shelf *shelf);
+void shelf_put_built(struct shelf *shelf, enum run_index_set set);
 /* A row of the index by its key, put or deleted. */
 void shelf_put_tail(struct shelf *shelf, enum index_kind kind, const struct index_tail *tail,
                     str value);

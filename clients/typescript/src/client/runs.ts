@@ -36,6 +36,12 @@ export interface ListOptions {
   status?: Exclude<ExecutionStatus, "queued" | "unknown">;
   /** Only runs that this one started. */
   parentExecutionId?: string;
+  /** Only runs of the tree of this root, itself too. */
+  rootExecutionId?: string;
+  /** Only runs that no other run started. */
+  onlyRoots?: boolean;
+  /** Only runs that this schedule started: its workflow or agent, "/", its key. */
+  scheduleId?: string;
   sessionId?: string;
   userId?: string;
   conversationId?: string;
@@ -122,6 +128,9 @@ export async function listRuns(wire: Wire, options: ListOptions): Promise<Execut
     kind: kindOf(options.kind ?? ""),
     statuses: options.status ? [statusOf(options.status)] : [],
     parentRunId: options.parentExecutionId ?? "",
+    rootRunId: options.rootExecutionId ?? "",
+    onlyRoots: options.onlyRoots ?? false,
+    scheduleId: options.scheduleId ?? "",
     sessionId: options.sessionId ?? "",
     userId: options.userId ?? "",
     conversationId: options.conversationId ?? "",

@@ -173,7 +173,7 @@ export function executionOf(run: Run): Execution {
     error: run.error?.message ?? null,
     error_reason: run.error?.reason ?? null,
     created_at: isoOf(run.createdAt) ?? null,
-    started_at: status === "queued" ? null : (isoOf(run.createdAt) ?? null),
+    started_at: isoOf(run.startedAt) ?? null,
     completed_at: isoOf(run.endedAt) ?? null,
     cancelled_at: run.status === RunStatus.CANCELLED ? (isoOf(run.endedAt) ?? null) : null,
     cancelling: run.cancelling,
@@ -185,6 +185,7 @@ export function executionOf(run: Run): Execution {
     state: parsed(run.stateJson),
     parent_execution_id: run.parentRunId || null,
     root_execution_id: run.rootRunId || run.id,
+    origin_execution_id: run.originRunId || null,
     session_id: run.sessionId || null,
     user_id: run.userId || null,
     conversation_id: run.conversationId || null,
@@ -208,13 +209,12 @@ function waitingWordOf(run: Run, wait: Waiting): string {
   return WAITING_WORDS[wait.kind] ?? "";
 }
 
-/** "queued": it has not begun; what a host has had has begun, and belongs to its deployment. */
+/** "queued": it has not begun, for want of a host or of its turn. */
 function statusWordOf(run: Run): ExecutionStatus {
   const kinds = [Waiting_Kind.QUEUE];
   if (run.kind !== RunKind.AGENT) kinds.push(Waiting_Kind.HOST);
-  const hasBegun = run.turnCount > 0 || run.stepCount > 0 || run.deployment !== "";
   const waits = run.waiting.length > 0 && run.waiting.every((wait) => kinds.includes(wait.kind));
-  if (run.status === RunStatus.WAITING && !hasBegun && waits) return "queued";
+  if (run.status === RunStatus.WAITING && !run.startedAt && waits) return "queued";
   return STATUS_WORDS[run.status] ?? "unknown";
 }
 

@@ -94,6 +94,7 @@ export type Execution = {
   state: any;
   parent_execution_id: string | null;
   root_execution_id: string;
+  origin_execution_id: string | null;
   session_id: string | null;
   user_id: string | null;
   conversation_id: string | null;
