@@ -9,6 +9,7 @@
 
 #include "service/base/failure.h"
 #include "service/features/features.h"
+#include "service/features/models/models.h"
 #include "service/features/reports/reports.h"
 #include "service/features/watchers/watchers.h"
 #include "service/partition/partition.h"
@@ -46,7 +47,35 @@ static void stay_open(void *self)
     (void)self;
 }
 
-/* ---- Models that never answer. ---- */
+static status commit(void *self, const struct store_batch *batch)
+{
+    status done = open_now->fails_commits ? STATUS_OK : open_now->store.vtable->commit(self, batch);
+    return open_now->fails_commits || open_now->forgets_commits
+               ? status_make(CODE_UNAVAILABLE, "the disk does not answer")
+               : done;
+}
+
+static status may_read(enum store_table table)
+{
+    return open_now->read_failure != CODE_OK && table == open_now->unread
+               ? status_make(open_now->read_failure, "the disk does not answer")
+               : STATUS_OK;
+}
+
+static status get(void *self, enum store_table table, str key, struct arena *arena, str *ret)
+{
+    TRY(may_read(table));
+    return open_now->store.vtable->get(self, table, key, arena, ret);
+}
+
+static status scan(void *self, enum store_table table, str prefix, str from, bool reverse,
+                   size_t limit, store_visit *visit, void *context)
+{
+    TRY(may_read(table));
+    return open_now->store.vtable->scan(self, table, prefix, from, reverse, limit, visit, context);
+}
+
+/* ---- The model. ---- */
 
 static status check_model(void *self, const struct model_request *request, struct arena *arena)
 {
@@ -58,18 +87,29 @@ static status check_model(void *self, const struct model_request *request, struc
 
 static void start_call(void *self, uint64_t call, const struct model_request *request)
 {
-    (void)self;
-    (void)call;
-    (void)request;
+    static const char *const roles[] = {"system", "user", "assistant", "tool"};
+    struct lone_partition *lone = self;
+    lone->model_call = call;
+    lone->model_calls++;
+    buf_reset(&lone->model_shown);
+    for (size_t i = 0; i < request->message_count; i++) {
+        const struct model_message *message = &request->messages[i];
+        for (size_t j = 0; j < message->block_count; j++) {
+            const struct model_block *block = &message->blocks[j];
+            str text = block->kind == MODEL_BLOCK_TOOL_CALL ? block->name : block->text;
+            buf_printf(&lone->model_shown, "%s: " STR_FMT "\n", roles[message->role],
+                       STR_ARG(text));
+        }
+    }
 }
 
 static void cancel_call(void *self, uint64_t call)
 {
-    (void)self;
     (void)call;
+    ((struct lone_partition *)self)->model_cancels++;
 }
 
-static const struct model_client_vtable silent = {
+static const struct model_client_vtable model = {
     .check = check_model, .start = start_call, .cancel = cancel_call};
 
 void lone_begin(struct lone_partition *lone)
@@ -78,7 +118,7 @@ void lone_begin(struct lone_partition *lone)
     struct partition_options options = {
         .features = features_all,
         .store = {&lone->vtable, lone->store.self},
-        .models = {&silent, NULL},
+        .models = {&model, lone},
         .format = &format,
         .now_ms = now_ms,
         .random = random_bytes,
@@ -106,6 +146,9 @@ void lone_init(struct lone_partition *lone, uint64_t start_ms)
     lone->vtable = *lone->store.vtable;
     lone->vtable.stats = stats;
     lone->vtable.close = stay_open;
+    lone->vtable.commit = commit;
+    lone->vtable.get = get;
+    lone->vtable.scan = scan;
     lone->zone_folder = "/usr/share/zoneinfo";
     lone->now_ms = start_ms;
     open_now = lone;
@@ -117,6 +160,7 @@ void lone_fini(struct lone_partition *lone)
     lone_stop(lone);
     store_close(&lone->store);
     buf_fini(&lone->inputs);
+    buf_fini(&lone->model_shown);
     arena_fini(&lone->arena);
 }
 
@@ -250,4 +294,58 @@ void lone_advance(struct lone_partition *lone, uint64_t until_ms)
         lone->now_ms = due_ms > lone->now_ms ? due_ms : lone->now_ms;
     }
     fail_msg("the partition asks for rounds without an end");
+}
+
+void lone_rounds(struct lone_partition *lone)
+{
+    int rounds = 0;
+    while (partition_round(lone->partition) == lone->now_ms) {
+        assert_true(++rounds < ROUNDS_MAX);
+    }
+}
+
+void lone_model_says(struct lone_partition *lone, const struct model_reply *reply)
+{
+    static const struct model_failure failure = {
+        .code = CODE_INVALID_ARGUMENT, .reason = "BAD_REQUEST", .message = {"no", 2}};
+    struct model_sink sink = models_sink(lone->partition);
+    if (reply != NULL) {
+        sink.done(sink.context, lone->model_call, reply);
+    } else {
+        sink.failed(sink.context, lone->model_call, &failure);
+    }
+    lone_rounds(lone);
+}
+
+static void say_block(struct lone_partition *lone, struct model_block block, enum model_stop stop)
+{
+    struct model_reply reply = {
+        .blocks = &block,
+        .block_count = 1,
+        .usage = {.input = 30,
+                  .output = 4,
+                  .cache_read = 20,
+                  .cache_write = 5,
+                  .reasoning = 2,
+                  .known = true},
+        .stop = stop,
+        .model = STR("m"),
+    };
+    lone_model_says(lone, &reply);
+}
+
+void lone_model_ends(struct lone_partition *lone, const char *text)
+{
+    say_block(lone, (struct model_block){.kind = MODEL_BLOCK_TEXT, .text = str_of(text)},
+              MODEL_STOP_END);
+}
+
+void lone_model_calls(struct lone_partition *lone, const char *tool)
+{
+    say_block(lone,
+              (struct model_block){.kind = MODEL_BLOCK_TOOL_CALL,
+                                   .call_id = str_of(tool),
+                                   .name = str_of(tool),
+                                   .arguments = STR("{}")},
+              MODEL_STOP_TOOL_USE);
 }

@@ -1,6 +1,7 @@
 /*
  * partition: the real partition over the memory store, with a clock that jumps from one time the
- * partition asks for to the next; no host, no model.
+ * partition asks for to the next; no host (lone_host.h has one), a model that says what the test
+ * says.
  *
  * So what the partition forgets to ask for never happens. It can be restarted, as the store stays.
  */
@@ -9,6 +10,7 @@
 
 #include "service/base/buf.h"
 #include "service/base/failure.h"
+#include "service/llm/provider.h"
 #include "service/partition/partition.h"
 #include "service/partition/request.h"
 #include "service/reads/list.h"
@@ -19,8 +21,12 @@ struct lone_partition {
     struct arena arena;
     struct store store; /* For faults. */
     struct store_vtable
-        vtable; /* As `store`'s, but it survives its partition, and its disk fills. */
+        vtable; /* As `store`'s, but it survives its partition, its disk fills, and it fails. */
     bool is_low_on_space;
+    bool fails_commits; /* Nothing is written. */
+    bool forgets_commits; /* Written, but nobody knows: as those that fail. */
+    enum code read_failure; /* Of reads of `unread`; CODE_OK: none fails. */
+    enum store_table unread;
     const struct topic_format *topic_format;
     const char *zone_folder;
     uint64_t now_ms;
@@ -34,6 +40,11 @@ struct lone_partition {
     uuid newest;
     struct buf inputs; /* One line each. */
     size_t run_count;
+    /* Of the model: the call that was asked for last, and what it was shown, a line a block. */
+    uint64_t model_call;
+    size_t model_calls;
+    size_t model_cancels;
+    struct buf model_shown;
 };
 
 void lone_init(struct lone_partition *lone, uint64_t now_ms);
@@ -47,5 +58,13 @@ void lone_ask(struct lone_partition *lone, struct request *request);
 /* Reads its store, at once. The caller frees the read. */
 void lone_read(struct lone_partition *lone, struct read *read);
 void lone_cancel_newest(struct lone_partition *lone);
+/* Rounds until nothing is due now. */
+void lone_rounds(struct lone_partition *lone);
+/* The call that was asked for last is answered; rounds follow. Reply: NULL: it fails for good. */
+void lone_model_says(struct lone_partition *lone, const struct model_reply *reply);
+/* With a text. */
+void lone_model_ends(struct lone_partition *lone, const char *text);
+/* With a call of a tool that has no arguments; its call_id is its name. */
+void lone_model_calls(struct lone_partition *lone, const char *tool);
 
 #endif
