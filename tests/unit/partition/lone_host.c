@@ -12,6 +12,7 @@
 enum {
     OFFERS_MAX = 16,
     SLOTS = 100,
+    LONG_BYTES = 2000, /* Values of more are told by their length. */
 };
 
 /* What goes through a link: the message, with its line behind. */
@@ -45,7 +46,13 @@ static void put_flag(struct buf *line, const char *name, bool value)
 static void put_outcome(struct buf *line, str key, enum settled_kind kind,
                         const struct outcome *outcome)
 {
-    buf_printf(line, STR_FMT ":%d=" STR_FMT, STR_ARG(key), (int)kind, STR_ARG(outcome->value));
+    buf_printf(line, STR_FMT ":%d=", STR_ARG(key), (int)kind);
+    if (outcome->value.len > LONG_BYTES) {
+        buf_printf(line, "<%zu bytes>", outcome->value.len);
+    } else {
+        buf_put(line, outcome->value);
+    }
+    put_field(line, "type", outcome->value_type);
     if (outcome->failed) {
         buf_printf(line, "!" STR_FMT ": " STR_FMT, STR_ARG(outcome->error_type),
                    STR_ARG(outcome->error_message));
