@@ -196,12 +196,15 @@ void lone_host_connect(struct lone_host *host, struct lone_partition *lone, cons
                        const char *const *offers)
 {
     struct host_offer list[OFFERS_MAX];
+    struct offer_record records[OFFERS_MAX] = {0};
     size_t count = 0;
     for (; offers[count] != NULL; count++) {
         assert_true(count < OFFERS_MAX);
         const char *name = strchr(offers[count], ':') + 1;
         list[count] =
             (struct host_offer){offers[count][0] == 't' ? TASK_TOOL : TASK_WORKFLOW, str_of(name)};
+        records[count] =
+            (struct offer_record){.deployment = STR("default"), .tool.name = str_of(name)};
     }
     host->lone = lone;
     host->id = id;
@@ -210,6 +213,7 @@ void lone_host_connect(struct lone_host *host, struct lone_partition *lone, cons
     host->is_closed = false;
     struct request *request = request_new(&hello_operation);
     hello_request(request)->link = &host->link;
+    hello_request(request)->records = records;
     hello_request(request)->hello = (struct host_hello){
         .host_id = str_of(id),
         .deployment = STR("default"),

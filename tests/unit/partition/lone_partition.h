@@ -27,6 +27,9 @@ struct lone_partition {
     bool forgets_commits; /* Written, but nobody knows: as those that fail. */
     enum code read_failure; /* Of reads of `unread`; CODE_OK: none fails. */
     enum store_table unread;
+    size_t reads_left; /* With the last of them, one fails so; 0: none does. */
+    enum code left_failure;
+    size_t rows_read; /* By scans, since it was set. */
     const struct topic_format *topic_format;
     const char *zone_folder;
     uint64_t now_ms;
@@ -57,6 +60,8 @@ void lone_advance(struct lone_partition *lone, uint64_t until_ms);
 void lone_ask(struct lone_partition *lone, struct request *request);
 /* Reads its store, at once. The caller frees the read. */
 void lone_read(struct lone_partition *lone, struct read *read);
+/* The same; it may fail, in `failure`. */
+void lone_try_read(struct lone_partition *lone, struct read *read);
 void lone_cancel_newest(struct lone_partition *lone);
 /* Rounds until nothing is due now. */
 void lone_rounds(struct lone_partition *lone);
