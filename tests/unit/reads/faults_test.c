@@ -73,9 +73,9 @@ static void set_up(void)
                                                          .options = {.session_id = STR("s"),
                                                                      .user_id = STR("u"),
                                                                      .conversation_id = STR("c")}});
-    lone_host_request(&bed.host, lone_host_task(&bed.host), "ask",
-                      (struct host_step_request){.kind = STEP_REQUEST_SUSPENSION,
-                                                 .data = STR("{}")});
+    lone_host_request(
+        &bed.host, lone_host_task(&bed.host), "ask",
+        (struct host_step_request){.kind = STEP_REQUEST_SUSPENSION, .data = STR("{}")});
     lone_rounds(&bed.lone);
 }
 
@@ -238,15 +238,10 @@ static struct read *replay_tree(void)
 }
 
 static struct read *(*const makers[])(void) = {
-    read_list,        read_children,
-    read_parent,      read_agent_run,
-    read_history,     read_history_back,
-    read_agent,       read_agents,
-    read_versions,    read_offers,
-    read_tool,        read_suspensions,
-    read_topics,      read_suspensions_of_run,
-    replay_topic,     replay_run,
-    replay_tree,
+    read_list,         read_children,    read_parent, read_agent_run,          read_history,
+    read_history_back, read_agent,       read_agents, read_versions,           read_offers,
+    read_tool,         read_suspensions, read_topics, read_suspensions_of_run, replay_topic,
+    replay_run,        replay_tree,
 };
 
 /* How many reads of the store it took; with the last of `left` reads failing. */
@@ -299,7 +294,11 @@ static void lists_one_of_few(struct run_filter filter, uuid expected)
 static void a_list_looks_at_few_rows(void **state)
 {
     (void)state;
-    enum { COMPLETED = 3, FAILED, CANCELLED };
+    enum {
+        COMPLETED = 3,
+        FAILED,
+        CANCELLED
+    };
     set_up();
     uuid other = {{0}};
     for (int i = 0; i < OTHERS; i++) {
