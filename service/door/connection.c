@@ -476,6 +476,15 @@ static void shake_hands(struct hall *hall, struct connection *connection)
     }
 }
 
+/* In its own words, so that its error is no broken connection: fatal, handshake_failure. */
+static void refuse_tls(struct hall *hall, struct connection *connection)
+{
+    static const char alert[] = {0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x28};
+    (void)side_write(&connection->peer, alert, sizeof(alert));
+    connection->ending = ENDING_TLS_MISSING;
+    say_farewell(hall, connection);
+}
+
 /* Peeked at alone: who peeks for four would be told again and again that one is there. */
 static void read_first_byte(struct hall *hall, struct connection *connection)
 {
@@ -492,7 +501,9 @@ static void read_first_byte(struct hall *hall, struct connection *connection)
         return;
     }
     bool is_tls = first == TLS_HANDSHAKE;
-    if (is_tls ? hall->tls == NULL : hall->needs_tls) {
+    if (is_tls && hall->tls == NULL) {
+        refuse_tls(hall, connection);
+    } else if (!is_tls && hall->needs_tls) {
         connection_end(hall, connection, ENDING_TLS_MISSING);
     } else if (is_tls) {
         connection->tls = SSL_new(hall->tls);

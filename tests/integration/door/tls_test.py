@@ -144,7 +144,7 @@ class TlsTest(unittest.TestCase):
         self.addCleanup(server.close)
         server.start()
         self.port = int(server.address.rsplit(":", 1)[1])
-        with self.assertRaises(OSError):
+        with self.assertRaisesRegex(ssl.SSLError, "(?i)handshake.failure"):
             self.connect()
 
     # ---- who clients are ----

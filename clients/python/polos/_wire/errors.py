@@ -68,8 +68,10 @@ def error_from(error: grpc.aio.AioRpcError, url: str) -> PolosError:
 def unreachable(url: str, why: str) -> UnavailableError:
     """Says where the server was looked for and how to start one."""
     why = re.sub(r"^failed to connect to all addresses; last error: (UNKNOWN: )?", "", why)
-    if "handshake failed" in why and url.startswith("https:"):
-        why += "; polosd itself speaks http, and https needs a proxy in front of it"
+    if "CERTIFICATE_VERIFY_FAILED" in why:
+        why += "; POLOS_CA_FILE names the file of an authority of your own"
+    elif "andshake" in why and url.startswith("https:"):
+        why += "; a polosd without --tls-certificates speaks http"
     return UnavailableError(
         f"cannot reach polosd at {url}: {why}. Start it with ./run serve, "
         "or set POLOS_API_URL to where it is",
