@@ -66,7 +66,7 @@ static size_t skip_trailer(size_t at)
     return left < HEAD_BYTES ? at + left : at;
 }
 
-static bool any_record_after(str file, size_t at)
+static bool any_record_from(str file, size_t at)
 {
     unsigned type = 0;
     for (; at < file.len; at++) {
@@ -86,7 +86,7 @@ size_t manifest_good_bytes(str file, bool *ret_more_follows)
     while (at < file.len) {
         size_t bytes = record_bytes(file, at, &type);
         if (bytes == 0) {
-            *ret_more_follows = any_record_after(file, at + 1);
+            *ret_more_follows = any_record_from(file, at);
             return good;
         }
         at += bytes;

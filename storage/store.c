@@ -17,7 +17,6 @@ static void append(struct store_batch *batch, unsigned head, str key, str value)
 {
     assert(key.len > 0 && key.len <= UINT16_MAX);
     assert(value.len <= UINT32_MAX);
-    buf_reserve(&batch->bytes, ENTRY_HEAD_BYTES + key.len + value.len);
     buf_put_char(&batch->bytes, (char)(uint8_t)head);
     buf_put_u32_le(&batch->bytes, (uint32_t)key.len);
     buf_put_u32_le(&batch->bytes, (uint32_t)value.len);

@@ -86,6 +86,41 @@ static void short_keys_are_refused(void **state)
     assert_false(key_read_run(STR(SPACE RUN "1"), &got_run));
     assert_false(key_read_journal_seq(STR(SPACE RUN), &seq));
     assert_false(key_read_definition_name(STR(SPACE "\x01"), &kind, &name));
+    assert_true(key_read_definition_name(STR(SPACE "\x01n"), &kind, &name));
+    assert_int_equal(kind, 1);
+    assert_true(str_is(name, "n"));
+    assert_false(key_read_index_kind(STR(SPACE), &kind));
+    assert_true(key_read_index_kind(STR(SPACE "\x02"), &kind));
+    assert_int_equal(kind, 2);
+    assert_false(key_read_index(STR(SPACE), &name));
+    assert_true(key_read_index(STR(SPACE "\x02"), &name));
+    assert_int_equal(name.len, 0);
+    assert_true(key_read_index(STR(SPACE "\x02tail"), &name));
+    assert_true(str_is(name, "tail"));
+}
+
+/* A topic's own row and its events begin with the same bytes. */
+static void topics_come_apart(void **state)
+{
+    (void)state;
+    char key[KEY_BYTES_MAX];
+    uint8_t hash[KEY_HASH_BYTES];
+    uint8_t got[KEY_HASH_BYTES];
+    uint64_t sequence = 0;
+    for (size_t i = 0; i < sizeof(hash); i++) {
+        hash[i] = (uint8_t)(i * 17 + 1);
+    }
+    str event = key_topic(key, space, hash, 0x0102030405060708);
+    assert_true(key_read_hash(event, got));
+    assert_memory_equal(got, hash, sizeof(hash));
+    assert_true(key_read_topic_sequence(event, &sequence));
+    assert_true(sequence == 0x0102030405060708);
+    assert_false(key_read_topic_sequence(str_make(event.ptr, event.len - 1), &sequence));
+    str row = key_hash(key, space, hash);
+    assert_true(key_read_hash(row, got));
+    assert_memory_equal(got, hash, sizeof(hash));
+    assert_false(key_read_hash(str_make(row.ptr, row.len - 1), got));
+    assert_false(key_read_topic_sequence(row, &sequence));
 }
 
 static int sign(int order)
@@ -112,11 +147,9 @@ static void sequence_order_is_byte_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(layouts),
-        cmocka_unit_test(longest_name_fits),
-        cmocka_unit_test(come_apart),
-        cmocka_unit_test(short_keys_are_refused),
-        cmocka_unit_test(sequence_order_is_byte_order),
+        cmocka_unit_test(layouts),           cmocka_unit_test(longest_name_fits),
+        cmocka_unit_test(come_apart),        cmocka_unit_test(short_keys_are_refused),
+        cmocka_unit_test(topics_come_apart), cmocka_unit_test(sequence_order_is_byte_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

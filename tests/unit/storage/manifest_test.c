@@ -127,7 +127,36 @@ static void damage_before_a_good_record_is_no_torn_tail(void **state)
 
 /* ---- In its folder ---- */
 
+enum {
+    SYNCED_MAX = 4,
+};
+
 static char folder[64];
+static char synced[SYNCED_MAX][128];
+static size_t synced_count;
+static size_t synced_limit; /* The next one fails. */
+
+/* In place of the C library's. */
+int fsync(int fd)
+{
+    char link[64];
+    assert_true(synced_count < SYNCED_MAX);
+    if (synced_count == synced_limit) {
+        return -1;
+    }
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t len = readlink(link, synced[synced_count], sizeof(synced[0]) - 1);
+    assert_true(len > 0);
+    synced[synced_count++][len] = '\0';
+    return 0;
+}
+
+static bool mend(size_t syncs)
+{
+    synced_count = 0;
+    synced_limit = syncs;
+    return manifest_mend(folder);
+}
 
 static void write_file(const char *name, str bytes)
 {
@@ -162,13 +191,13 @@ static void a_torn_tail_is_cut_off(void **state)
     put(&file, FULL, 20);
     write_file("CURRENT", STR("MANIFEST-000005\n"));
     write_file("MANIFEST-000005", buf_str(&file));
-    assert_false(manifest_mend(folder)); /* It is whole. */
+    assert_false(mend(SYNCED_MAX)); /* It is whole. */
     expect_file("MANIFEST-000005", buf_str(&file));
     file.ptr[file.len - 1] ^= 1;
     write_file("MANIFEST-000005", buf_str(&file));
-    assert_true(manifest_mend(folder));
+    assert_true(mend(SYNCED_MAX));
     expect_file("MANIFEST-000005", str_make(file.ptr, good));
-    assert_false(manifest_mend(folder));
+    assert_false(mend(SYNCED_MAX));
     buf_fini(&file);
 }
 
@@ -181,19 +210,43 @@ static void what_is_no_torn_tail_stays(void **state)
     file.ptr[HEAD_BYTES] ^= 1;
     write_file("CURRENT", STR("MANIFEST-000007\n"));
     write_file("MANIFEST-000007", buf_str(&file));
-    assert_false(manifest_mend(folder)); /* A good record follows. */
+    assert_false(mend(SYNCED_MAX)); /* A good record follows. */
     expect_file("MANIFEST-000007", buf_str(&file));
     file.ptr[HEAD_BYTES] ^= 1;
     put(&file, FULL, 30);
     file.ptr[2 * HEAD_BYTES + 10] ^= 1;
     write_file("MANIFEST-000007", buf_str(&file));
-    assert_false(manifest_mend(folder)); /* As after what is in the middle. */
+    assert_false(mend(SYNCED_MAX)); /* As after what is in the middle. */
     expect_file("MANIFEST-000007", buf_str(&file));
     file.ptr[HEAD_BYTES] ^= 1;
     file.len = HEAD_BYTES + 10;
     write_file("MANIFEST-000007", buf_str(&file));
-    assert_false(manifest_mend(folder)); /* Nothing of it is good. */
+    assert_false(mend(SYNCED_MAX)); /* Nothing of it is good. */
     expect_file("MANIFEST-000007", buf_str(&file));
+    buf_fini(&file);
+}
+
+/* A power cut finds the old one or the new one: never a new name for bytes that are not there. */
+static void what_was_mended_outlives_a_power_cut(void **state)
+{
+    (void)state;
+    char temporary[128];
+    struct buf file = {0};
+    snprintf(temporary, sizeof(temporary), "%s/manifest.mended", folder);
+    put(&file, FULL, 10);
+    size_t good = file.len;
+    buf_put(&file, STR("torn"));
+    write_file("CURRENT", STR("MANIFEST-000011"));
+    write_file("MANIFEST-000011", buf_str(&file));
+    assert_false(mend(0)); /* The disk did not take it, ... */
+    expect_file("MANIFEST-000011", buf_str(&file)); /* ... so the old one stays. */
+    assert_false(mend(1)); /* Its name is not sure. */
+    write_file("MANIFEST-000011", buf_str(&file));
+    assert_true(mend(2));
+    assert_int_equal(synced_count, 2);
+    assert_string_equal(synced[0], temporary);
+    assert_string_equal(synced[1], folder);
+    expect_file("MANIFEST-000011", str_make(file.ptr, good));
     buf_fini(&file);
 }
 
@@ -209,12 +262,12 @@ static void only_a_manifest_in_the_folder_is_mended(void **state)
     write_file("OPTIONS-000005", buf_str(&file));
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         write_file("CURRENT", str_of(names[i]));
-        assert_false(manifest_mend(folder));
+        assert_false(mend(SYNCED_MAX));
     }
     expect_file("MANIFEST-000009", buf_str(&file));
     expect_file("OPTIONS-000005", buf_str(&file));
     write_file("CURRENT", STR("MANIFEST-000009\n"));
-    assert_true(manifest_mend(folder));
+    assert_true(mend(SYNCED_MAX));
     buf_fini(&file);
 }
 
@@ -227,6 +280,7 @@ int main(void)
         cmocka_unit_test(damage_before_a_good_record_is_no_torn_tail),
         cmocka_unit_test(a_torn_tail_is_cut_off),
         cmocka_unit_test(what_is_no_torn_tail_stays),
+        cmocka_unit_test(what_was_mended_outlives_a_power_cut),
         cmocka_unit_test(only_a_manifest_in_the_folder_is_mended),
     };
     snprintf(folder, sizeof(folder), "/tmp/manifest.XXXXXX");
