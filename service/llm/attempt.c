@@ -17,6 +17,8 @@ enum framing {
     FRAMING_ERROR,
 };
 
+static const str byte_order_mark = {"\xef\xbb\xbf", 3};
+
 struct attempt {
     const struct provider_row *row;
     str asked;
@@ -117,8 +119,21 @@ static enum attempt_state fail(struct attempt *attempt, const char *reason, bool
     return attempt->state;
 }
 
+/* Without the mark of the byte order, in front of which nothing stands. */
+static str skip_mark(str text)
+{
+    return str_starts_with(text, byte_order_mark)
+               ? str_make(text.ptr + byte_order_mark.len, text.len - byte_order_mark.len)
+               : text;
+}
+
+/* The mark may come in pieces; none of its bytes begins anything else. */
 static enum framing sniff(str bytes)
 {
+    while (bytes.len > 0 &&
+           memchr(byte_order_mark.ptr, bytes.ptr[0], byte_order_mark.len) != NULL) {
+        bytes = str_make(bytes.ptr + 1, bytes.len - 1);
+    }
     str text = str_trim(bytes);
     if (text.len == 0) {
         return FRAMING_UNKNOWN;
@@ -223,7 +238,7 @@ enum attempt_state attempt_end(struct attempt *attempt, enum attempt_end end)
             .asked = attempt->asked,
             .http_status = attempt->http_status,
             .headers = buf_str(&attempt->headers),
-            .body = buf_str(&attempt->body),
+            .body = skip_mark(buf_str(&attempt->body)),
             .instead = attempt->row->codec->instead,
         };
         diagnosis_from_http(&attempt->diagnosis, &answer, attempt->now_ms);
@@ -245,11 +260,12 @@ enum attempt_state attempt_end(struct attempt *attempt, enum attempt_end end)
         attempt->state = ATTEMPT_FAILED;
         return attempt->state;
     }
-    if (is_cut(buf_str(&attempt->body))) {
+    str body = skip_mark(buf_str(&attempt->body));
+    if (is_cut(body)) {
         return fail(attempt, "MODEL_INCOMPLETE", true, "the reply ended before it was whole");
     }
-    return take_result(attempt, attempt->row->codec->body(attempt->codec, buf_str(&attempt->body),
-                                                          &attempt->diagnosis));
+    return take_result(attempt,
+                       attempt->row->codec->body(attempt->codec, body, &attempt->diagnosis));
 }
 
 size_t attempt_size(const struct attempt *attempt)
