@@ -487,12 +487,30 @@ static void take_object(struct chat *chat, str object, bool whole)
     }
 }
 
+/* OpenRouter tells in a choice which server behind it failed, and why. */
+static bool find_choice_error(str object, str *ret)
+{
+    str choices = STR_EMPTY;
+    str choice;
+    (void)json_object_get(object, STR("choices"), &choices);
+    struct json_iterator elements = json_elements(choices);
+    while (json_next_element(&elements, &choice)) {
+        if (json_object_get_kind(choice, STR("error"), JSON_OBJECT, ret)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The error an object carries, if any. */
 static bool find_error(str object, bool is_error_event, str *ret)
 {
     str value;
     if (json_object_get(object, STR("error"), &value) && json_kind_of(value) != JSON_NULL) {
         *ret = value;
+        return true;
+    }
+    if (find_choice_error(object, ret)) {
         return true;
     }
     bool named =

@@ -61,6 +61,57 @@ static const struct shape shapes[] = {
      "\"name\":"
      "\"f\",\"args\":{\"s\":\"\\ud83d\\ude42\",\"n\":1e400,\"z\":null}},\"thoughtSignature\":\"s\\/"
      "\"} stop:tool_use/STOP" USAGE},
+    {"arguments in pieces, whose text ends where another begins, and a call that was cut",
+     {PIECE("\"name\":\"f\",\"id\":\"x1\",\"willContinue\":true"),
+      PIECE(
+          "\"partialArgs\":[{\"jsonPath\":\"$.a\",\"stringValue\":\"1\",\"willContinue\":true},"
+          "{\"jsonPath\":\"$.b\",\"stringValue\":\"2\"},{\"jsonPath\":\"$.c\",\"boolValue\":true},"
+          "{\"jsonPath\":\"$.d\",\"stringValue\":\"\"}],\"willContinue\":true"),
+      PIECE("\"name\":\"g\",\"willContinue\":true"), END("MAX_TOKENS")},
+     NULL,
+     "call(x1,f,{\"a\":\"1\",\"b\":\"2\",\"c\":true,\"d\":\"\"}) call(call_*,g,{}) "
+     "stop:max_tokens/MAX_TOKENS" USAGE},
+    {"a signed call in pieces keeps the provider's id",
+     {PARTS("{\"functionCall\":{\"name\":\"f\",\"id\":\"x1\",\"willContinue\":true},"
+            "\"thoughtSignature\":\"s\"}"),
+      PIECE("\"partialArgs\":[{\"jsonPath\":\"$.n\",\"numberValue\":1}]"), PIECE(""), END("STOP")},
+     NULL,
+     "call(x1,f,{\"n\":1})raw:{\"functionCall\":{\"id\":\"x1\",\"name\":\"f\",\"args\":{\"n\":1}},"
+     "\"thoughtSignature\":\"s\"} stop:tool_use/STOP" USAGE},
+    {"pieces of a call that nobody named, an empty text, an empty signature, no parts",
+     {PIECE("\"partialArgs\":[{\"jsonPath\":\"$.a\",\"stringValue\":\"x\"}]"), PARTS(TEXT("a")),
+      PARTS(TEXT("") ",{\"text\":\"b\",\"thoughtSignature\":\"\"},7"), PARTS(""),
+      "{\"candidates\":[{\"content\":{\"parts\":null}}]}", "{\"candidates\":[]}", END("STOP")},
+     NULL,
+     "text(ab) stop:end/STOP" USAGE},
+    {"a thought that is none, between thoughts",
+     {PARTS("{\"text\":\"x\",\"thought\":true}"), PARTS("{\"text\":\"a\",\"thought\":false}"),
+      PARTS("{\"text\":\"y\",\"thought\":true}"), END("STOP")},
+     NULL,
+     "reasoning(x) text(a) reasoning(y) stop:end/STOP" USAGE},
+    {"a second answer passed over, reasons by number, usage that comes before there is any",
+     {"{\"candidates\":[{\"index\":1,\"content\":{\"parts\":[{\"text\":\"b\"}]},\"finishReason\":"
+      "\"SAFETY\"},{\"index\":0,\"content\":{\"parts\":[{\"text\":\"a\"}]}}],\"usageMetadata\":{"
+      "\"trafficType\":\"ON_DEMAND\"}}",
+      "{\"error\":null,\"candidates\":[{\"finishReason\":2}],\"usageMetadata\":{"
+      "\"promptTokenCount\":5,\"toolUsePromptTokenCount\":2,\"candidatesTokenCount\":1}}",
+      "{\"usageMetadata\":{\"trafficType\":\"ON_DEMAND\"}}"},
+     NULL,
+     "text(a) stop:max_tokens/MAX_TOKENS usage:7/1/0/0/0"},
+    {"a reason that is no word, and feedback that blocks nothing",
+     {"{\"promptFeedback\":{\"safetyRatings\":[]}}", PARTS(TEXT("a")),
+      "{\"candidates\":[{\"finishReason\":null}],\"promptFeedback\":{\"blockReason\":\"LATE\"}}",
+      "{\"candidates\":[{\"finishReason\":99}]}"},
+     NULL,
+     "text(a) stop:other/"},
+    {"a call beside a call that could not be read",
+     {PARTS(CALL("")), END("MALFORMED_FUNCTION_CALL")},
+     NULL,
+     "call(call_*,f,{\"a\": 1})raw:" CALL("") " stop:tool_use/MALFORMED_FUNCTION_CALL" USAGE},
+    {"a call that was filtered",
+     {PARTS(CALL("")), END("SAFETY")},
+     NULL,
+     "call(call_*,f,{\"a\": 1})raw:" CALL("") " stop:content_filter/SAFETY" USAGE},
     {"code that ran",
      {PARTS("{\"executableCode\":{\"code\":\"1\"}}"), END("STOP")},
      NULL,
@@ -100,6 +151,32 @@ static const struct shape failures[] = {
      NULL,
      "failed:FAILED_PRECONDITION/TOOL_USE_FAILED/never arguments in pieces that are not flat are "
      "not read: leave streamFunctionCallArguments away"},
+    {"arguments in pieces inside of a list, or of nothing",
+     {PIECE("\"name\":\"f\",\"willContinue\":true"),
+      PIECE("\"partialArgs\":[{\"jsonPath\":\"$.a[0]\",\"numberValue\":1}]"), END("STOP")},
+     NULL,
+     "failed:FAILED_PRECONDITION/TOOL_USE_FAILED/never arguments in pieces that are not flat are "
+     "not read: leave streamFunctionCallArguments away"},
+    {"arguments in pieces without a name",
+     {PIECE("\"name\":\"f\",\"willContinue\":true"),
+      PIECE("\"partialArgs\":[{\"jsonPath\":\"$.\",\"numberValue\":1}]"), END("STOP")},
+     NULL,
+     "failed:FAILED_PRECONDITION/TOOL_USE_FAILED/never arguments in pieces that are not flat are "
+     "not read: leave streamFunctionCallArguments away"},
+    {"an array of chunks with something else in it",
+     {NULL},
+     "[" PARTS(TEXT("a")) ",7]",
+     "failed:UNAVAILABLE/MODEL_GARBLED/again/shown the server sent something that is no JSON "
+     "object "
+     "in place of a reply"},
+    {"an array that ends in an error",
+     {NULL},
+     "[" PARTS(TEXT("a")) ",{\"error\":{\"code\":503,\"message\":\"busy\"}}]",
+     "failed:UNAVAILABLE/MODEL_OVERLOADED/again/shown busy"},
+    {"an array without an end",
+     {NULL},
+     "[" PARTS(TEXT("a")) "]",
+     "failed:UNAVAILABLE/MODEL_INCOMPLETE/again/shown the reply ended before it was whole"},
     {"an error in mid stream",
      {PARTS(TEXT("a")),
       "{\"error\":{\"code\":503,\"message\":\"busy\",\"status\":\"UNAVAILABLE\"}}"},

@@ -33,6 +33,25 @@ static const struct shape shapes[] = {
          "\"tool_calls\":[{\"id\":\"c\",\"function\":{\"index\":1,\"name\":\"g\",\"arguments\":"
          "\"{}\"}}]") DONE("stop"),
      "call(call_*,f,{\"n\": 1e400}) call(c,g,{}) stop:tool_use/stop" USAGE},
+    {"ids that are none, arguments that are no object, what is no call",
+     {NULL},
+     SAID("\"tool_calls\":[{\"id\":\"null\",\"function\":{\"name\":\"f\",\"arguments\":\"[1]\"}},"
+          "{\"id\":\"\",\"function\":{\"name\":\"g\",\"arguments\":null}},7,{\"id\":\"c\"}]")
+         SAID("\"content\":null,\"thinking\":null,\"tool_calls\":[]") SAID("\"tool_calls\":null")
+             DONE("stop"),
+     "call(call_*,f,[1],invalid) call(call_*,g,{}) call(c,,{}) stop:tool_use/stop" USAGE},
+    {"a call that was cut",
+     {NULL},
+     SAID("\"tool_calls\":[{\"function\":{\"name\":\"f\"}}]") DONE("length"),
+     "call(call_*,f,{}) stop:max_tokens/length" USAGE},
+    {"done is a word of Ollama's, and no error is none",
+     {NULL},
+     "{\"error\":null,\"message\":{\"content\":\"a\"},\"done\":\"true\"}\n{\"done\":true}\n",
+     "text(a) stop:end/"},
+    {"what follows the end means nothing",
+     {NULL},
+     SAID("\"content\":\"a\"") DONE("stop") SAID("\"content\":\"b\"") "nonsense\n",
+     "text(a) stop:end/stop" USAGE},
     {"cut by length",
      {NULL},
      SAID("\"content\":\"a\"") DONE("length"),

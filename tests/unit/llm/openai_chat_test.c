@@ -82,6 +82,35 @@ static const struct shape texts[] = {
       FINISH("stop")},
      NULL,
      "refusal(no) stop:refusal/stop"},
+    {"parts that are nothing, reasoning under one name that is empty",
+     {"{\"choices\":[{\"delta\":{\"reasoning_content\":\"\",\"reasoning\":\"x\",\"content\":[7,{},{"
+      "\"type\":\"thinking\",\"thinking\":\"y\"},{\"type\":\"thinking\",\"thinking\":[7]}]}}]}",
+      TEXT("a"), FINISH("stop")},
+     NULL,
+     "reasoning(xy) text(a) stop:end/stop"},
+    {"usage that is told twice counts as told last; what is not told is nothing",
+     {TEXT("a"), FINISH("stop"),
+      "{\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1,"
+      "\"prompt_tokens_details\":{\"cached_tokens\":1}}}",
+      "{\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":\"x\",\"cached_"
+      "tokens\":3,"
+      "\"prompt_tokens_details\":null},\"x_groq\":{\"usage\":{\"prompt_tokens\":7}}}",
+      DONE},
+     NULL,
+     "text(a) stop:end/stop usage:9/0/3/0/0"},
+    {"a detail of another index, of no type, of a summary",
+     {"{\"choices\":[{\"delta\":{\"reasoning_details\":[{\"type\":\"reasoning.text\",\"text\":"
+      "\"a\","
+      "\"index\":0},{\"type\":\"reasoning.text\",\"text\":\"b\",\"index\":1}]}}]}",
+      "{\"choices\":[{\"delta\":{\"reasoning_details\":[{\"n\":1},{\"type\":\"reasoning.summary\","
+      "\"summary\":\"c\"},{\"type\":\"reasoning.summary\",\"summary\":\"d\"},{\"type\":\"news\"}]}}"
+      "]}",
+      FINISH("stop")},
+     NULL,
+     "opaque()raw:{\"reasoning_details\":[{\"type\":\"reasoning.text\",\"text\":\"a\",\"index\":0},"
+     "{"
+     "\"type\":\"reasoning.text\",\"text\":\"b\",\"index\":1},{\"n\":1},{\"type\":"
+     "\"reasoning.summary\",\"summary\":\"cd\"},{\"type\":\"news\"}]} stop:end/stop"},
     {"an answer without a word", {TEXT(""), FINISH("stop"), DONE}, NULL, "stop:end/stop"},
     {"second choice passed over",
      {"{\"choices\":[{\"index\":1,\"delta\":{\"content\":\"b\"},\"finish_reason\":\"length\"},"
@@ -224,6 +253,26 @@ static const struct shape calls[] = {
      "{\"choices\":[{\"message\":{\"content\":null,\"function_call\":{\"name\":\"f\","
      "\"arguments\":\"{}\"}},\"finish_reason\":\"function_call\"}]}",
      "call(call_*,f,{}) stop:tool_use/function_call"},
+    {"another name at an index whose arguments are open still",
+     {CALLS("{\"index\":0,\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\"}}"),
+      CALLS("{\"index\":0,\"function\":{\"name\":\"f\",\"arguments\":\"\\\":1}\"}}"),
+      CALLS("{\"index\":0,\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}"), FINISH("stop")},
+     NULL,
+     "call(call_*,f,{\"a\":1}) call(call_*,g,{}) stop:tool_use/stop"},
+    {"an id that comes late, an index that is none, what is no call",
+     {CALLS("{\"index\":0,\"function\":{\"name\":\"f\"}},7,null"),
+      CALLS("{\"index\":0,\"id\":\"c1\",\"function\":{\"arguments\":\"{}\"}}"),
+      CALLS("{\"index\":-1,\"id\":\"c2\",\"function\":{\"name\":\"g\",\"arguments\":7}}"),
+      CALLS("{\"index\":9999999999,\"id\":\"c3\",\"function\":{\"name\":\"h\"}}"), CALLS(""),
+      "{\"choices\":[{\"delta\":{\"tool_calls\":null,\"function_call\":null}},7]}",
+      FINISH("tool_calls")},
+     NULL,
+     "call(c1,f,{}) call(c2,g,{}) call(c3,h,{}) stop:tool_use/tool_calls"},
+    {"a call without a name, and arguments of none",
+     {CALLS("{\"function\":{\"arguments\":\"{\"}}"), CALLS("{\"function\":{\"arguments\":\"}\"}}"),
+      CALLS("{\"function\":{\"name\":\"g\"}}"), FINISH("stop")},
+     NULL,
+     "call(call_*,,{}) call(call_*,g,{}) stop:tool_use/stop"},
     {"custom calls, of which one says an object",
      {CALLS("{\"index\":0,\"id\":\"c1\",\"type\":\"custom\",\"custom\":{\"name\":\"f\",\"input\":"
             "\"{\\\"a\\\":\"}}"),
@@ -324,6 +373,17 @@ static const struct shape failures[] = {
      {NULL},
      "data: " TEXT("a") "\n\ndata: {\"choices\":[{\"del",
      "failed:UNAVAILABLE/MODEL_INCOMPLETE/again/shown the reply ended before it was whole"},
+    {"an error in a choice, as OpenRouter says it",
+     {TEXT("a"),
+      "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\"},\"finish_reason\":\"error\","
+      "\"error\":{\"code\":429,\"message\":\"slow\"}}]}"},
+     NULL,
+     "failed:RESOURCE_EXHAUSTED/RATE_LIMITED/again/shown slow"},
+    {"an error in a choice of a whole reply",
+     {NULL},
+     "{\"choices\":[7,{\"error\":null},{\"message\":{\"content\":\"\"},\"finish_reason\":\"error\","
+     "\"error\":{\"code\":403,\"message\":\"moderated\"}}]}",
+     "failed:PERMISSION_DENIED/FORBIDDEN/never moderated"},
     {"cut in a whole reply",
      {NULL},
      "{\"choices\":[{\"message\":{\"content\":\"a\\\"}",
