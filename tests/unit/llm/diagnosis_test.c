@@ -38,6 +38,33 @@ static const struct {
      "{\"message\":\"m\"}", "RATE_LIMITED again 17379 m"},
     {429, "x-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 120ms\r\n",
      "{\"message\":\"m\"}", "RATE_LIMITED again 120 m"},
+    {429, "x-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 1h2m3s\r\n",
+     "{\"message\":\"m\"}", "RATE_LIMITED again 3723000 m"},
+    {429,
+     "x-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 9s\r\n"
+     "x-ratelimit-remaining-tokens: 0\r\nx-ratelimit-reset-tokens: 4s\r\n",
+     "{\"message\":\"m\"}", "RATE_LIMITED again 9000 m"},
+    {429, "x-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 9d\r\n",
+     "{\"message\":\"m\"}", "RATE_LIMITED again 0 m"},
+    {429, "x-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 5000000000s\r\n",
+     "{\"message\":\"m\"}", "RATE_LIMITED again 0 m"},
+    {429, "retry-after-ms: 0\r\nretry-after: 2\r\n", "{\"message\":\"m\"}",
+     "RATE_LIMITED again 2000 m"},
+    {429, "retry-after-ms: .5\r\n", "{\"message\":\"m\"}", "RATE_LIMITED again 0 m"},
+    {429, "retry-after: 1.2.3\r\n", "{\"message\":\"m\"}", "RATE_LIMITED again 0 m"},
+    {429, "retry-after: 0.0625\r\n", "{\"message\":\"m\"}", "RATE_LIMITED again 62 m"},
+    {408, "", "{\"message\":\"m\"}", "MODEL_SERVER_ERROR again 0 m"},
+    {409, "", "{\"message\":\"m\"}", "MODEL_SERVER_ERROR again 0 m"},
+    {413, "", "{\"message\":\"m\"}", "REQUEST_TOO_LARGE never 0 m"},
+    {498, "", "{\"message\":\"m\"}", "MODEL_OVERLOADED again 0 m"},
+    {499, "", "{\"message\":\"m\"}", "MODEL_REFUSED_REQUEST never 0 m"},
+    {599, "", "{\"message\":\"m\"}", "MODEL_SERVER_ERROR again 0 m"},
+    {500, "x-should-retry: maybe\r\n", "{\"message\":\"m\"}", "MODEL_SERVER_ERROR again 0 m"},
+    {400, "", "{\"message\":\"exceeds the context window\"}",
+     "CONTEXT_TOO_LONG never 0 exceeds the context window"},
+    {400, "", "{\"message\":\"Prompt too long\"}", "CONTEXT_TOO_LONG never 0 Prompt too long"},
+    {400, "", "{\"message\":\"the maximum number of tokens\"}",
+     "CONTEXT_TOO_LONG never 0 the maximum number of tokens"},
     {429, "", "{\"error\":{\"message\":\"m\",\"type\":\"insufficient_quota\",\"code\":null}}",
      "QUOTA never 0 m"},
     {429, "", "{\"error\":{\"message\":\"m\",\"type\":\"tokens\",\"code\":\"insufficient_quota\"}}",
@@ -163,6 +190,13 @@ static void test_errors_without_a_response(void **state)
         {"\"the prompt is too long\"", "CONTEXT_TOO_LONG the prompt is too long"},
         {"{\"code\":500}", "MODEL_SERVER_ERROR {\"code\":500}"},
         {"7", "MODEL_ERROR 7"},
+        {"{\"message\":\"m\",\"code\":399}", "MODEL_ERROR m"},
+        {"{\"message\":\"m\",\"code\":400}", "MODEL_REFUSED_REQUEST m"},
+        {"{\"message\":\"m\",\"code\":599}", "MODEL_SERVER_ERROR m"},
+        {"{\"message\":\"m\",\"code\":600}", "MODEL_ERROR m"},
+        {"{}", "MODEL_ERROR {}"},
+        {"[]", "MODEL_ERROR []"},
+        {"\"\"", "MODEL_ERROR \"\""},
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(errors); i++) {
@@ -192,6 +226,13 @@ static void test_messages_are_bounded_text(void **state)
     assert_true(diagnosis.message.len <= DIAGNOSIS_MESSAGE_BYTES_MAX);
     assert_true(str_starts_with(buf_str(&diagnosis.message),
                                 STR("\xf0\x9f\x98\x80 \xef\xbf\xbd\xf0\x9f\x98\x80")));
+    buf_reset(&body);
+    while (body.len < 2 * DIAGNOSIS_MESSAGE_BYTES_MAX) {
+        buf_put_char(&body, 'a');
+    }
+    answer.body = buf_str(&body);
+    diagnosis_from_http(&diagnosis, &answer, now_ms);
+    assert_int_equal(diagnosis.message.len, DIAGNOSIS_MESSAGE_BYTES_MAX - 4);
     buf_fini(&body);
     diagnosis_fini(&diagnosis);
 }

@@ -191,6 +191,54 @@ static void test_improvises_without_a_script(void **state)
                       "\"22\" degrees /stop");
 }
 
+/* What an agent must answer in goes before words about tools. */
+static void test_improvises_in_the_form_that_is_asked_for(void **state)
+{
+    struct talk talk;
+    (void)state;
+    talk_make(&talk, "Is it Rome?", "", 1);
+    talk.request.tools = &weather;
+    talk.request.tool_count = 1;
+    talk.request.output_schema_json = STR("{\"type\":\"object\",\"properties\":{\"city\":{\"type\":"
+                                          "\"string\"}},\"required\":[\"city\"]}");
+    check_plan(&talk, "0<{\"city\":\"Rome\"}> {\"city\":\"Rome\"} /stop");
+    struct model_tool bare = {STR("now"), STR(""), STR("")};
+    talk_make(&talk, "What is the time?", "", 0);
+    talk.request.tools = &bare;
+    talk.request.tool_count = 1;
+    check_plan(&talk, "2<{}> now{} /tool_calls");
+}
+
+static void put_calls(struct buf *ret, size_t count)
+{
+    buf_reset(ret);
+    buf_put(ret, STR("{\"script\":[{\"tool_calls\":["));
+    for (size_t i = 0; i < count; i++) {
+        buf_printf(ret, "%s{\"name\":\"f\"}", i == 0 ? "" : ",");
+    }
+    buf_put(ret, STR("]}]}"));
+    buf_put_char(ret, '\0');
+}
+
+static void test_calls_are_at_most_64(void **state)
+{
+    struct talk talk;
+    struct arena arena;
+    struct buf options = {0};
+    (void)state;
+    arena_init(&arena, 0);
+    put_calls(&options, 64);
+    talk_make(&talk, "x", options.ptr, 0);
+    assert_int_equal(scripted_check(&talk.request, &arena).code, CODE_OK);
+    put_calls(&options, 65);
+    talk_make(&talk, "x", options.ptr, 0);
+    status checked = scripted_check(&talk.request, &arena);
+    assert_int_equal(checked.code, CODE_INVALID_ARGUMENT);
+    assert_string_equal(checked.why, "options.script[0]: more than 64 tool_calls");
+    buf_fini(&options);
+    arena_fini(&arena);
+}
+
 static void test_refuses_what_is_no_script(void **state)
 {
     static const struct {
@@ -205,6 +253,7 @@ static void test_refuses_what_is_no_script(void **state)
         {"{\"script\":[{\"pause\":\"yes\"}]}", "pause must be"},
         {"{\"script\":[{\"tool_calls\":[{\"arguments\":{}}]}]}", "name"},
         {"{\"script\":[{\"tool_calls\":[{\"name\":\"f\",\"arguments\":[]}]}]}", "arguments"},
+        {"{\"script\":[{\"tool_calls\":{\"name\":\"f\"}}]}", "tool_calls must be an array"},
         {"{\"script\":[{\"error\":\"x\"}]}", "error"},
         {"{\"delta_ms\":-1}", "options.delta_ms"},
         {"{\"delta_ms\":60001}", "options.delta_ms"},
@@ -291,6 +340,8 @@ int main(void)
         cmocka_unit_test(test_cuts_by_characters),
         cmocka_unit_test(test_fails_as_told),
         cmocka_unit_test(test_improvises_without_a_script),
+        cmocka_unit_test(test_improvises_in_the_form_that_is_asked_for),
+        cmocka_unit_test(test_calls_are_at_most_64),
         cmocka_unit_test(test_refuses_what_is_no_script),
         cmocka_unit_test(test_values_fit_their_schemas),
         cmocka_unit_test(test_endless_schema_ends),

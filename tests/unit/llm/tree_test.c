@@ -30,6 +30,11 @@ static void test_strings(void **state)
     check_text("{\"a\":\"\\ud83d\\ude00 \\u00e9\"}", "😀 é");
     check_text("{\"a\":\"\\ud83d\"}", "\xef\xbf\xbd");
     check_text("{\"a\":\"\\ud83d\\ud83d\\ude00\\ude00\"}", "\xef\xbf\xbd😀\xef\xbf\xbd");
+    check_text("{\"a\":\"\\ud7ff\\ue000\"}", "\xed\x9f\xbf\xee\x80\x80"); /* Around the halves. */
+    check_text("{\"a\":\"\\ud800x\\udfffy\\udc00\"}", "\xef\xbf\xbdx\xef\xbf\xbdy\xef\xbf\xbd");
+    check_text("{\"a\":\"\\ud800\\udc00\\udbff\\udfff\"}", "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf");
+    check_text("{\"a\":\"\\ud83d\\udbff\"}", "\xef\xbf\xbd\xef\xbf\xbd");
+    check_text("{\"a\":\"\\ud83d\\ue000\"}", "\xef\xbf\xbd\xee\x80\x80");
     check_text("{\"a\":\"\\uD83D\\u0041\"}", "\xef\xbf\xbd"
                                              "A");
     check_text("{\"a\":\"\\ud83d\\\\ude00\"}", "\xef\xbf\xbd\\ude00");
