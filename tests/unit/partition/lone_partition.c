@@ -95,10 +95,10 @@ static status scan(void *self, enum store_table table, str prefix, str from, boo
 
 static status check_model(void *self, const struct model_request *request, struct arena *arena)
 {
-    (void)self;
+    const struct lone_partition *lone = self;
     (void)request;
-    (void)arena;
-    return STATUS_OK;
+    return lone->model_check == CODE_OK ? STATUS_OK
+                                        : arena_fail(arena, lone->model_check, "not so");
 }
 
 static void start_call(void *self, uint64_t call, const struct model_request *request)
@@ -131,18 +131,18 @@ static const struct model_client_vtable model = {
 void lone_begin(struct lone_partition *lone)
 {
     static const struct watch_format format; /* Nobody watches. */
-    struct partition_options options = {
-        .features = features_all,
-        .store = {&lone->vtable, lone->store.self},
-        .models = {&model, lone},
-        .format = &format,
-        .now_ms = now_ms,
-        .random = random_bytes,
-        .context = lone,
-        .run_timeout_ms = (uint64_t)365 * 24 * 3600 * 1000,
-        .topic_format = lone->topic_format,
-        .zone_folder = lone->zone_folder,
-    };
+    struct partition_options options = lone->options;
+    options.features = features_all;
+    options.store = (struct store){&lone->vtable, lone->store.self};
+    options.models = (struct model_client){&model, lone};
+    options.format = &format;
+    options.now_ms = now_ms;
+    options.random = random_bytes;
+    options.context = lone;
+    options.run_timeout_ms =
+        options.run_timeout_ms == 0 ? (uint64_t)365 * 24 * 3600 * 1000 : options.run_timeout_ms;
+    options.topic_format = lone->topic_format;
+    options.zone_folder = lone->zone_folder;
     assert_null(lone->partition);
     status made = partition_new(&options, &lone->arena, &lone->partition);
     assert_int_equal(made.code, CODE_OK);
@@ -156,7 +156,13 @@ void lone_stop(struct lone_partition *lone)
 
 void lone_init(struct lone_partition *lone, uint64_t start_ms)
 {
+    lone_init_with(lone, start_ms, (struct partition_options){0});
+}
+
+void lone_init_with(struct lone_partition *lone, uint64_t start_ms, struct partition_options limits)
+{
     memset(lone, 0, sizeof(*lone));
+    lone->options = limits;
     arena_init(&lone->arena, 0);
     memory_store_open(&lone->store);
     lone->vtable = *lone->store.vtable;

@@ -18,6 +18,7 @@
 
 struct lone_partition {
     struct partition *partition;
+    struct partition_options options; /* Its limits; what a server has to have is filled in. */
     struct arena arena;
     struct store store; /* For faults. */
     struct store_vtable
@@ -47,10 +48,13 @@ struct lone_partition {
     uint64_t model_call;
     size_t model_calls;
     size_t model_cancels;
+    enum code model_check; /* Of every request, before it is made. */
     struct buf model_shown;
 };
 
 void lone_init(struct lone_partition *lone, uint64_t now_ms);
+/* With limits other than those by default. */
+void lone_init_with(struct lone_partition *lone, uint64_t now_ms, struct partition_options limits);
 void lone_fini(struct lone_partition *lone);
 void lone_stop(struct lone_partition *lone);
 void lone_begin(struct lone_partition *lone); /* After a stop. */
