@@ -197,17 +197,18 @@ void lone_host_connect(struct lone_host *host, struct lone_partition *lone, cons
 {
     struct host_offer list[OFFERS_MAX];
     struct offer_record records[OFFERS_MAX] = {0};
+    str deployment = host->deployment == NULL ? STR("default") : str_of(host->deployment);
     size_t count = 0;
     for (; offers[count] != NULL; count++) {
         assert_true(count < OFFERS_MAX);
         const char *name = strchr(offers[count], ':') + 1;
         list[count] =
             (struct host_offer){offers[count][0] == 't' ? TASK_TOOL : TASK_WORKFLOW, str_of(name)};
-        records[count] =
-            (struct offer_record){.deployment = STR("default"), .tool.name = str_of(name)};
+        records[count] = (struct offer_record){.deployment = deployment, .tool.name = str_of(name)};
     }
     host->lone = lone;
     host->id = id;
+    assert_null(host->link.session); /* It is not there already. */
     host->link = (struct host_link){.vtable = &vtable};
     host->seq = host->heard = 0;
     host->is_closed = false;
@@ -216,8 +217,8 @@ void lone_host_connect(struct lone_host *host, struct lone_partition *lone, cons
     hello_request(request)->records = records;
     hello_request(request)->hello = (struct host_hello){
         .host_id = str_of(id),
-        .deployment = STR("default"),
-        .slots = SLOTS,
+        .deployment = deployment,
+        .slots = host->slots == 0 ? SLOTS : host->slots,
         .offers = list,
         .offer_count = count,
     };

@@ -21,6 +21,8 @@ struct lone_host {
     struct host_link link;
     struct lone_partition *lone;
     const char *id;
+    const char *deployment; /* Set before it dials in; NULL: "default". */
+    uint32_t slots; /* So too; 0: many. */
     uint64_t seq;
     uint64_t heard;
     struct held_task tasks[LONE_TASKS_KEPT]; /* As they were given, the first one first. */
