@@ -649,6 +649,7 @@ static void on_received(void *owner, bool ok)
     grpc_byte_buffer *bytes = ok ? call->incoming : NULL;
     assert(call->receive_busy);
     call->receive_busy = false;
+    call->was_heard = true;
     call->incoming = NULL;
     struct rpc_call *next = receive_end(call);
     if (next != NULL) {
@@ -770,7 +771,7 @@ static void flush_receive(struct rpc_call *call)
     if (call->state != CALL_OPEN || !wanted || full || call->receive_busy) {
         return;
     }
-    if (call->api.method->kind == API_BIDI || receive_begin(call)) {
+    if (call->was_heard || receive_begin(call)) {
         start_receive(call);
     }
 }

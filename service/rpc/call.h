@@ -103,6 +103,7 @@ struct rpc_call {
     bool close_done; /* RECV_CLOSE is back. */
     bool headers_sent;
     bool half_closed; /* The peer sends no more, or nothing more is read. */
+    bool was_heard; /* Its first message has come. */
 };
 
 /* Arms one accept: on the loop's thread, or before that runs. */

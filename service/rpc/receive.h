@@ -5,8 +5,8 @@
  * than the places times the largest message. Without a place nothing is asked of the core, which
  * then takes no more from the peer than the stream's first window. Calls wait for places in the
  * order in which they came; beyond so many a call is ended with SERVER_BUSY and a hint, and so are
- * those of a connection that takes its time while others wait. Streams of hosts have no part in it:
- * they are as many as hosts, and held up one by one.
+ * those of a connection that takes its time while others wait. Of a host's stream the first message
+ * is read so; from then on it is a known host's, and is read one message at a time.
  *
  * Threading: everything on the thread of the loop.
  */

@@ -33,6 +33,13 @@ class ReceiveTest(ServerTest):
         self.assertIn(b"too slowly", b"".join(self.peer.said.values()))
         self.assertEqual(self.api.get("echo").run.id, "echo")
 
+    def test_a_stream_has_a_place_until_it_was_heard(self):
+        for connection in range(2):
+            peer = Unended(self.server.port, "/polos.v1.ToolService/Connect", self.CALLS,
+                           (4 << 20) - 16)
+            self.addCleanup(peer.close)
+            self.assertLess(peer.send_all(), 256 << 20, connection)
+
     def test_only_so_many_wait(self):
         for _ in range(3):  # One connection may not have as many calls.
             peer = Unended(self.server.port, "/polos.v1.RunService/Get", 3000, 1 << 20)
