@@ -25,6 +25,12 @@ bool name_is_valid(str name)
     return true;
 }
 
+bool tool_name_is_valid(str name)
+{
+    return name.len <= TOOL_NAME_BYTES_MAX && name_is_valid(name) &&
+           memchr(name.ptr, '.', name.len) == NULL;
+}
+
 /* What a check is about, so that a failure can name the field. */
 struct checker {
     struct arena *arena;
@@ -48,6 +54,17 @@ static status check_name(const struct checker *checker, const char *field, str n
     return refuse(checker, field,
                   name.len == 0 ? "is required: 1 to 128 letters, digits, '_', '-', '.'"
                                 : "must be 1 to 128 letters, digits, '_', '-', '.'");
+}
+
+static status check_tool_name(const struct checker *checker, const char *field, str name)
+{
+    return tool_name_is_valid(name)
+               ? STATUS_OK
+               : refuse(checker, field,
+                        name.len == 0
+                            ? "is required: 1 to 64 letters, digits, '_', '-'"
+                            : "must be 1 to 64 letters, digits, '_', '-': no model can be told of "
+                              "another");
 }
 
 static status check_required(const struct checker *checker, const char *field, str text)
@@ -99,7 +116,7 @@ static status check_tools(const struct agent_definition *definition, struct aren
         const struct tool_definition *tool = &definition->tools[i];
         const struct checker checker = {arena, arena_printf(arena, "tools[%zu].", i).ptr,
                                         ret_field};
-        TRY(check_name(&checker, "id", tool->name));
+        TRY(check_tool_name(&checker, "id", tool->name));
         if (tool_is_repeated(definition, i)) {
             return refuse(&checker, "id", "is the id of an earlier tool too");
         }

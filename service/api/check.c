@@ -56,6 +56,21 @@ bool check_name(struct check *check, const char *field, str name)
         (int)(name.len < NAME_BYTES_MAX ? name.len : NAME_BYTES_MAX), name.ptr, NAME_BYTES_MAX);
 }
 
+bool check_tool_name(struct check *check, const char *field, str name)
+{
+    if (tool_name_is_valid(name)) {
+        return true;
+    }
+    if (name.len == 0) {
+        return check_fault(check, field, "it is required");
+    }
+    return check_fault(check, field,
+                       "\"%.*s\" is no name that models can be told: use 1 to %d letters, digits, "
+                       "'_' or '-'",
+                       (int)(name.len < NAME_BYTES_MAX ? name.len : NAME_BYTES_MAX), name.ptr,
+                       TOOL_NAME_BYTES_MAX);
+}
+
 bool check_bytes(struct check *check, const char *field, str text, size_t bytes_max)
 {
     return text.len <= bytes_max ||

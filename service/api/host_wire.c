@@ -31,9 +31,10 @@ static bool take_offers(struct check *check, const Polos__V1__Offers *proto, str
         bool is_tool = i < proto->n_tools;
         size_t index = is_tool ? i : i - proto->n_tools;
         const char *name = is_tool ? proto->tools[index]->id : proto->workflows[index]->id;
-        const char *field = is_tool ? check_path(check, "hello.offers.tools[%zu].name", index)
+        const char *field = is_tool ? check_path(check, "hello.offers.tools[%zu].id", index)
                                     : check_path(check, "hello.offers.workflows[%zu].id", index);
-        if (!check_name(check, field, str_of(name))) {
+        if (is_tool ? !check_tool_name(check, field, str_of(name))
+                    : !check_name(check, field, str_of(name))) {
             return false;
         }
         offers[i] = (struct host_offer){

@@ -10,6 +10,7 @@ enum {
     HOST_ID_BYTES_MAX = 128,
     DEPLOYMENT_BYTES_MAX = 128,
     NAME_BYTES_MAX = 128,
+    TOOL_NAME_BYTES_MAX = 64, /* Without '.': models are told of it. */
 };
 
 static bool is_name(str text)
@@ -28,11 +29,19 @@ static bool is_name(str text)
     return true;
 }
 
+static bool is_offered_name(const struct host_offer *offer)
+{
+    bool is_tool = offer->kind == TASK_TOOL;
+    bool fits = offer->name.len <= TOOL_NAME_BYTES_MAX &&
+                memchr(offer->name.ptr, '.', offer->name.len) == NULL;
+    return is_name(offer->name) && (!is_tool || fits);
+}
+
 /* Offers are one array here and one a kind on the wire. */
 static const char *offer_field(const struct host_hello *hello, size_t index, struct arena *arena)
 {
     static const char *const formats[TASK_KIND_COUNT] = {
-        [TASK_TOOL] = "hello.offers.tools[%zu].name",
+        [TASK_TOOL] = "hello.offers.tools[%zu].id",
         [TASK_WORKFLOW] = "hello.offers.workflows[%zu].id",
     };
     size_t place = 0;
@@ -70,10 +79,13 @@ static status check_offers(const struct host_hello *hello, struct map *seen, str
         const struct host_offer *offer = &hello->offers[i];
         uint32_t other;
         assert(offer->kind < TASK_KIND_COUNT);
-        if (!is_name(offer->name)) {
+        if (!is_offered_name(offer)) {
             *ret_field = offer_field(hello, i, arena);
-            return status_make(CODE_INVALID_ARGUMENT,
-                               "A name has 1 to 128 bytes of letters, digits, '_', '-', '.'.");
+            return status_make(
+                CODE_INVALID_ARGUMENT,
+                offer->kind == TASK_TOOL
+                    ? "A tool's name has 1 to 64 bytes of letters, digits, '_', '-'."
+                    : "A name has 1 to 128 bytes of letters, digits, '_', '-', '.'.");
         }
         if (map_find(seen, hash_offer(offer), offer, &other)) {
             *ret_field = offer_field(hello, i, arena);

@@ -116,6 +116,15 @@ static void test_refuses_bad_numbers_and_tools(void **state)
     tools[1].name = STR("");
     refused(&definition, "tools[1].id");
     definition = full();
+    tools[1].name = STR("shop.order"); /* No provider takes it, nor one of 65 bytes. */
+    refused(&definition, "tools[1].id");
+    definition = full();
+    str long_name = STR("a123456789b123456789c123456789d123456789e123456789f123456789g1234");
+    tools[1].name = str_make(long_name.ptr, 64);
+    assert_true(tool_name_is_valid(tools[1].name));
+    tools[1].name = long_name;
+    refused(&definition, "tools[1].id");
+    definition = full();
     tools[1].name = tools[0].name;
     refused(&definition, "tools[1].id");
     definition = full();
