@@ -7,6 +7,7 @@ import contextlib
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Coroutine, Iterable, Iterator
 from types import FrameType
 from typing import Any, TypeVar
@@ -31,7 +32,8 @@ LOOP_END_SECONDS = 0.005  # for gRPC to hand over what it still has for the loop
 
 
 class Connection:
-    """Made on a running loop, used on that loop only; ends with it, or by close()."""
+    """Made on a running loop, used on that loop only; ends with it, by close(), or when nobody has it
+    any more; while it has a host, that has it."""
 
     def __init__(
         self, endpoint: Endpoint, metadata: list[tuple[str, str]], deployment: str, slots: int
@@ -45,10 +47,13 @@ class Connection:
         self._registered: dict[str, bytes] = {}  # agent definitions the server has
         self._queues: set[str] = set()  # the server has
         self._agents: dict[str, StartableAgent] = {}  # whose tools tasks are resolved by
-        self._guard = asyncio.get_running_loop().create_task(
-            self._close_with_loop(), name="polos-connection"
-        )
+        loop = asyncio.get_running_loop()
+        me = weakref.ref(self)
+        self._guard = loop.create_task(_close_with_loop(self.wire, me), name="polos-connection")
         quiet(self._guard)
+        _guards.add(self._guard)
+        self._guard.add_done_callback(_guards.discard)
+        weakref.finalize(self, _cancel, loop, self._guard).atexit = False
 
     # ---- what a run needs ----
 
@@ -173,16 +178,27 @@ class Connection:
         await self.wire.close()
         await asyncio.gather(self._guard, return_exceptions=True)
 
-    async def _close_with_loop(self) -> None:
-        """Waits for the end of the loop, which cancels it as asyncio.run() does."""
-        try:
-            await asyncio.get_running_loop().create_future()
-        finally:
-            if self.host is not None:  # it is cancelled as well, and has calls of its own to end
-                await self.host.ended()
-            with contextlib.suppress(Exception):
-                await self.wire.close()
-            await asyncio.sleep(LOOP_END_SECONDS)
+
+_guards: set[asyncio.Task[None]] = set()  # a loop alone does not keep them
+
+
+async def _close_with_loop(wire: Wire, owner: weakref.ref[Connection]) -> None:
+    """Waits until nobody has the connection any more, or for the end of the loop, which cancels it
+    as asyncio.run() does."""
+    try:
+        await asyncio.get_running_loop().create_future()
+    finally:
+        connection = owner()
+        if connection is not None and connection.host is not None:
+            await connection.host.ended()  # it is cancelled as well, and has calls of its own to end
+        with contextlib.suppress(Exception):
+            await wire.close()
+        await asyncio.sleep(LOOP_END_SECONDS)
+
+
+def _cancel(loop: asyncio.AbstractEventLoop, guard: asyncio.Task[None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed
+        loop.call_soon_threadsafe(guard.cancel)
 
 
 @contextlib.contextmanager

@@ -75,6 +75,31 @@ def test_loops_that_end_say_nothing(server, tmp_path, how):
     assert told.returncode == 0
 
 
+DROPPED = """
+import asyncio, gc
+from polos import Agent, PolosClient, _connection
+
+agent = Agent(id="plain", provider="scripted", model="m")
+
+async def ask():
+    return (await agent.run(PolosClient(), "x")).result
+
+async def main():
+    for _ in range(20):
+        await ask()
+        gc.collect()
+    while _connection._guards:
+        await asyncio.sleep(0.01)
+
+asyncio.run(main())
+"""
+
+
+def test_clients_that_nobody_closes_end_and_say_nothing(server, tmp_path):
+    told = program(DROPPED, server.url, tmp_path)
+    assert told.communicate(timeout=60) == ("", "") and told.returncode == 0
+
+
 FORK = """
 import asyncio, os, sys
 from polos import PolosClient
