@@ -118,6 +118,9 @@ static const struct config_row rows[] = {
     {"drain-ms", CONFIG_NUMBER, AT(drain_ms), "10000", 0, 3600000,
      "Milliseconds that calls in flight, of callers and to models, may take to finish after "
      "SIGTERM."},
+    {"clock-ahead-ms", CONFIG_NUMBER, AT(clock_ahead_ms), "0", 0, 36600 * MS_PER_DAY,
+     "For tests: milliseconds by which the server's clock is ahead of the machine's, so that what "
+     "waits for a time is due."},
 };
 
 static const char *const level_names[] = {

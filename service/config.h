@@ -57,6 +57,7 @@ struct config {
     uint64_t model_retry_after_max_ms;
     uint64_t model_calls_max;
     uint64_t drain_ms;
+    uint64_t clock_ahead_ms;
 };
 
 enum config_action {

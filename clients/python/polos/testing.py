@@ -3,6 +3,7 @@
     with testing.Server() as server:
         client = PolosClient(server.url)
         answer = agent.run_sync(client, "hi", script=[{"text": "hello"}])
+        server.skip(days=14)        # what waits for less is due
 
 An agent with `provider="scripted"` says what its run's `script=` has, without a network. In pytest:
 
@@ -29,6 +30,7 @@ from .errors import UnavailableError
 __all__ = ["Server"]
 
 STOP_SECONDS = 20
+SKIP_SECONDS_MAX = 36600 * 86400.0
 _READY = re.compile(r"polosd ready address=(\S+) ")
 
 
@@ -54,6 +56,7 @@ class Server:
         self._address = "127.0.0.1:0"
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._process: subprocess.Popen[str] | None = None
+        self._ahead_seconds = 0.0
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="polosd-")
@@ -89,7 +92,7 @@ class Server:
         log_path = f"{self._folder.name}/log"
         with open(log_path, "a") as log:
             self._process = subprocess.Popen(
-                [*command, *self._flags],
+                [*command, *self._flags, f"--clock-ahead-ms={round(self._ahead_seconds * 1000)}"],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -103,6 +106,20 @@ class Server:
                 raise UnavailableError(f"polosd did not come up: {log.read()[-2000:]}")
         self._address = found[1]
         self.url = f"http://{self._address}"
+
+    def skip(
+        self, seconds: float = 0, minutes: float = 0, hours: float = 0, days: float = 0
+    ) -> None:
+        """Lets so much time pass at once: what waits for it, or has its time limit in it, is due.
+
+        The server is killed and started anew with its clock ahead; who is connected comes back.
+        """
+        length = seconds + 60 * minutes + 3600 * hours + 86400 * days
+        if not 0 <= length <= SKIP_SECONDS_MAX:
+            raise ValueError(f"skip({length} s): it is 0 or more, and at most a hundred years")
+        self._ahead_seconds += length
+        self.kill()
+        self.start()
 
     def kill(self) -> None:
         """SIGKILL: what it had acknowledged is there when it is started again."""

@@ -19,6 +19,7 @@ from polos import (
     Polos,
     PolosClient,
     RunFailedError,
+    StepExecutionError,
     UnavailableError,
     sync,
     testing,
@@ -407,3 +408,34 @@ def test_a_server_for_tests_is_there_as_long_as_they_are(server, monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UnavailableError, match="set POLOSD"), testing.Server():
         pass
+
+
+async def test_a_test_lets_time_pass(server):
+    @workflow
+    async def patient(ctx):
+        begun = await ctx.step.now("begun")
+        await ctx.step.wait_for("two weeks", days=14)
+        await ctx.step.wait_for("another", weeks=1)
+        try:
+            await ctx.step.suspend("ask", timeout=3600)
+        except StepExecutionError as error:
+            return error.error_type, begun
+
+    async def until_it_waits(key: str) -> None:
+        while key not in [wait.name for wait in (await run.get(client)).waiting]:
+            await asyncio.sleep(0.01)
+
+    with testing.Server(str(server.program)) as own:
+        async with PolosClient(own.url) as client:
+            run = await patient.invoke(client)
+            await until_it_waits("two weeks")
+            own.skip(days=13, hours=23)
+            await until_it_waits("two weeks")
+            own.skip(hours=1)
+            await until_it_waits("another")
+            own.skip(days=7)
+            await until_it_waits("ask")
+            own.skip(minutes=60)
+            assert (await run.result(client, SECONDS))[0] == "TIMEOUT"
+            with pytest.raises(ValueError, match="0 or more"):
+                own.skip(-1)
