@@ -20,7 +20,9 @@ from .errors import (
     WorkflowTimeoutError,
 )
 from .types import (
+    AgentInfo,
     AgentResult,
+    Execution,
     ResumeResult,
     Step,
     Suspension,
@@ -28,6 +30,7 @@ from .types import (
     ToolCallFunction,
     ToolResult,
     Usage,
+    Waiting,
 )
 from .v1 import agents_pb2, common_pb2, suspend_pb2
 
@@ -50,10 +53,10 @@ KIND_WORDS = {
 }
 
 
-def agent_dict(found: agents_pb2.Agent) -> dict[str, Any]:
-    """An agent as the server has it, as a plain dict."""
+def agent_record(found: agents_pb2.Agent) -> AgentInfo:
+    """An agent as the server has it."""
     told = found.definition
-    return {
+    return AgentInfo({
         "id": told.id,
         "provider": told.models[0].provider,
         "model": told.models[0].model,
@@ -67,7 +70,7 @@ def agent_dict(found: agents_pb2.Agent) -> dict[str, Any]:
         "hosts": found.hosts,
         "runs": found.runs,
         "missing_offers": list(found.missing_offers),
-    }
+    })
 
 
 def kind_of(word: str) -> common_pb2.RunKind:
@@ -256,9 +259,9 @@ def _first(error: ValidationError) -> str:
     return f"{'.'.join(map(str, found['loc'])) or 'the answer'}: {found['msg']}"
 
 
-def run_dict(run: common_pb2.Run) -> dict[str, Any]:
-    """A run as a plain dict, as ExecutionHandle.get() gives it."""
-    return {
+def run_record(run: common_pb2.Run) -> Execution:
+    """A run as ExecutionHandle.get() gives it."""
+    return Execution({
         "id": run.id,
         "workflow_id": run.name,
         "kind": KIND_WORDS.get(run.kind, ""),
@@ -294,15 +297,15 @@ def run_dict(run: common_pb2.Run) -> dict[str, Any]:
         "total_steps": run.turn_count or run.step_count,
         "usage": usage_of(run.usage).model_dump(),
         "waiting": [
-            {
-                "kind": _waiting_word(run, w),
-                "name": w.name or w.step_key,
-                "since_ms": w.since.ToMilliseconds(),
-                "message": w.message,
-            }
+            Waiting(
+                kind=_waiting_word(run, w),
+                name=w.name or w.step_key,
+                since_ms=w.since.ToMilliseconds(),
+                message=w.message,
+            )
             for w in run.waiting
         ],
-    }
+    })
 
 
 def _waiting_word(run: common_pb2.Run, wait: common_pb2.Waiting) -> str:

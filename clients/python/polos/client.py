@@ -26,7 +26,7 @@ from ._execution.starts import AgentRunConfig, StartOptions, agent_input, option
 from ._facts import data_of, type_of
 from ._replay.ready import current_task
 from ._run_models import (
-    agent_dict,
+    agent_record,
     agent_result,
     ended,
     iso,
@@ -35,7 +35,7 @@ from ._run_models import (
     parsed,
     raise_unless_completed,
     resume_result_of,
-    run_dict,
+    run_record,
     status_of,
     suspension_of,
 )
@@ -72,7 +72,15 @@ from .errors import (
 )
 from .handle import ExecutionHandle
 from .history import History
-from .types import AgentResult, BatchWorkflowInput, HistoryEvent, ResumeResult, Suspension
+from .types import (
+    AgentInfo,
+    AgentResult,
+    BatchWorkflowInput,
+    Execution,
+    HistoryEvent,
+    ResumeResult,
+    Suspension,
+)
 from .v1 import (
     agents_pb2,
     common_pb2,
@@ -165,23 +173,23 @@ class PolosClient:
 
     # ---- runs ----
 
-    async def get_execution(self, execution_id: str) -> dict[str, Any]:
-        """A run as it stands, as a dict. Raises NotFoundError when there is none."""
-        return await self._run_dict(await self._get_run(execution_id))
+    async def get_execution(self, execution_id: str) -> Execution:
+        """A run as it stands. Raises NotFoundError when there is none."""
+        return await self._run_record(await self._get_run(execution_id))
 
-    async def _execution_as_defined(self, execution_id: str) -> dict[str, Any]:
+    async def _execution_as_defined(self, execution_id: str) -> Execution:
         """As get_execution(), with the result as the type this process knows it to be."""
         run = await self._get_run(execution_id)
-        found = await self._run_dict(run)
+        found = await self._run_record(run)
         task = None if run.kind == common_pb2.RUN_KIND_AGENT else _registry.find(run.name)
         if run.status == common_pb2.RUN_STATUS_COMPLETED:
             func = getattr(task, "func", None)
             found["result"] = result_of(run.result_json, run.result_type, func)
         return found
 
-    async def _run_dict(self, run: common_pb2.Run) -> dict[str, Any]:
+    async def _run_record(self, run: common_pb2.Run) -> Execution:
         """With what only the root of its tree and this process's definitions know."""
-        found = run_dict(run)
+        found = run_record(run)
         found["output_schema_name"] = output_schema_name(_registry.find(run.name))
         if found["root_workflow_id"] is None:
             try:
@@ -300,11 +308,11 @@ class PolosClient:
                 if told.WhichOneof("event") == "fact":
                     yield told.run_id or execution_id, _history_event(told.fact)
 
-    async def list_agents(self, limit: int = 100) -> list[dict[str, Any]]:
+    async def list_agents(self, limit: int = 100) -> list[AgentInfo]:
         """The agents that the server knows, by their ids, with their model and their tools."""
         request = agents_pb2.AgentServiceListRequest()
         wire = self._connection().wire
-        return [agent_dict(a) for a in await wire.rows(AGENT_LIST, request, _agents_of, limit)]
+        return [agent_record(a) for a in await wire.rows(AGENT_LIST, request, _agents_of, limit)]
 
     async def list_executions(
         self,
@@ -323,7 +331,7 @@ class PolosClient:
         conversation_id: str = "",
         created_after: datetime | None = None,
         created_before: datetime | None = None,
-    ) -> list[dict[str, Any]]:
+    ) -> list[Execution]:
         """Runs, newest first, without payload, steps and result; of each argument: empty, any.
 
         Args:
@@ -356,7 +364,7 @@ class PolosClient:
             )
         )
         wire = self._connection().wire
-        return [run_dict(r) for r in await wire.rows(RUN_LIST, request, lambda p: p.runs, limit)]
+        return [run_record(r) for r in await wire.rows(RUN_LIST, request, lambda p: p.runs, limit)]
 
     async def invoke(
         self,

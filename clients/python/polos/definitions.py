@@ -1,17 +1,16 @@
 """What the server knows of agents, workflows and tools, whether a host is there or not; hosts.
 
     for version in await definitions.list_agent_versions(client, "helper"):
-        if not (version["newest"] or version["hosts"] or version["runs"]):
-            await definitions.delete_agent(client, "helper", version["definition_hash"])
+        if not (version.newest or version.hosts or version.runs):
+            await definitions.delete_agent(client, "helper", version.definition_hash)
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from ._codec.times import iso_of
-from ._run_models import agent_dict
+from ._run_models import agent_record
 from ._starter import Starter
 from ._wire.methods import (
     AGENT_DELETE,
@@ -23,6 +22,7 @@ from ._wire.methods import (
     WORKFLOW_DELETE,
     WORKFLOW_LIST,
 )
+from .types import AgentInfo, HostInfo, ToolInfo, WorkflowInfo
 from .v1 import agents_pb2, tools_pb2, workflows_pb2
 
 __all__ = [
@@ -39,14 +39,14 @@ __all__ = [
 
 async def list_agent_versions(
     client: Starter, agent_id: str, limit: int = 100
-) -> list[dict[str, Any]]:
+) -> list[AgentInfo]:
     """All versions of an agent, newest first: as of list_agents(), each with `newest`, `hosts` that
     define it, `runs` that have not ended with it, and `registered_at`. Empty: there is no such
     agent."""
     request = agents_pb2.AgentServiceListRequest(versions_of=agent_id)
     wire = client._connection().wire
     found = await wire.rows(AGENT_LIST, request, lambda page: page.agents, limit)
-    return [agent_dict(each) for each in found]
+    return [agent_record(each) for each in found]
 
 
 async def delete_agent(client: Starter, agent_id: str, definition_hash: str = "") -> None:
@@ -63,12 +63,12 @@ async def delete_agent(client: Starter, agent_id: str, definition_hash: str = ""
     await client._connection().wire.call(AGENT_DELETE, request)
 
 
-async def list_workflows(client: Starter, limit: int = 100) -> list[dict[str, Any]]:
+async def list_workflows(client: Starter, limit: int = 100) -> list[WorkflowInfo]:
     """The workflows that hosts offer or have offered, by their ids."""
     request = workflows_pb2.WorkflowServiceListRequest()
     wire = client._connection().wire
     found = await wire.rows(WORKFLOW_LIST, request, lambda page: page.workflows, limit)
-    return [_workflow_dict(each) for each in found]
+    return [_workflow_record(each) for each in found]
 
 
 async def delete_workflow(client: Starter, workflow_id: str) -> None:
@@ -80,12 +80,12 @@ async def delete_workflow(client: Starter, workflow_id: str) -> None:
     await client._connection().wire.call(WORKFLOW_DELETE, request)
 
 
-async def list_tools(client: Starter, limit: int = 100) -> list[dict[str, Any]]:
+async def list_tools(client: Starter, limit: int = 100) -> list[ToolInfo]:
     """The tools that hosts offer or have offered, by their ids."""
     request = tools_pb2.ToolServiceListRequest()
     wire = client._connection().wire
     found = await wire.rows(TOOL_LIST, request, lambda page: page.tools, limit)
-    return [_tool_dict(each) for each in found]
+    return [_tool_record(each) for each in found]
 
 
 async def delete_tool(client: Starter, tool_id: str) -> None:
@@ -99,26 +99,26 @@ async def delete_tool(client: Starter, tool_id: str) -> None:
 
 async def list_hosts(
     client: Starter, deployment_id: str = "", limit: int = 100
-) -> list[dict[str, Any]]:
+) -> list[HostInfo]:
     """The processes that have dialled in, by their ids; those of one deployment, or all."""
     request = tools_pb2.ToolServiceListHostsRequest(deployment=deployment_id)
     wire = client._connection().wire
     found = await wire.rows(HOST_LIST, request, lambda page: page.hosts, limit)
-    return [_host_dict(each) for each in found]
+    return [_host_record(each) for each in found]
 
 
-async def drain_host(client: Starter, host_id: str) -> dict[str, Any]:
+async def drain_host(client: Starter, host_id: str) -> HostInfo:
     """Gives a host nothing new, until it is started anew; what it holds it ends. The host.
 
     Raises NotFoundError (HOST_NOT_FOUND): it is not there.
     """
     request = tools_pb2.ToolServiceDrainHostRequest(host_id=host_id)
-    return _host_dict((await client._connection().wire.call(HOST_DRAIN, request)).host)
+    return _host_record((await client._connection().wire.call(HOST_DRAIN, request)).host)
 
 
-def _host_dict(found: tools_pb2.Host) -> dict[str, Any]:
-    """A host as the server knows it, as a plain dict."""
-    return {
+def _host_record(found: tools_pb2.Host) -> HostInfo:
+    """A host as the server knows it."""
+    return HostInfo({
         "id": found.id,
         "deployment_id": found.deployment,
         "user_agent": found.user_agent,
@@ -131,13 +131,13 @@ def _host_dict(found: tools_pb2.Host) -> dict[str, Any]:
         "tools": list(found.tool_ids),
         "workflows": list(found.workflow_ids),
         "agents": list(found.agent_ids),
-    }
+    })
 
 
-def _workflow_dict(found: workflows_pb2.Workflow) -> dict[str, Any]:
-    """A workflow as hosts offered it last, as a plain dict."""
+def _workflow_record(found: workflows_pb2.Workflow) -> WorkflowInfo:
+    """A workflow as hosts offered it last."""
     told = found.definition
-    return {
+    return WorkflowInfo({
         "id": told.id,
         "description": told.description,
         "queue_name": told.queue or None,
@@ -146,17 +146,17 @@ def _workflow_dict(found: workflows_pb2.Workflow) -> dict[str, Any]:
         "deployment_id": found.deployment,
         "hosts": found.hosts,
         "offered_at": iso_of(found.offered_at),
-    }
+    })
 
 
-def _tool_dict(found: tools_pb2.Tool) -> dict[str, Any]:
-    """A tool as hosts offered it last, as a plain dict."""
+def _tool_record(found: tools_pb2.Tool) -> ToolInfo:
+    """A tool as hosts offered it last."""
     told = found.definition
-    return {
+    return ToolInfo({
         "id": told.id,
         "description": told.description,
         "parameters": json.loads(told.parameters_json) if told.parameters_json else None,
         "deployment_id": found.deployment,
         "hosts": found.hosts,
         "offered_at": iso_of(found.offered_at),
-    }
+    })

@@ -6,13 +6,15 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from .types import Execution
+
 
 class RunReader(Protocol):
     """A client, as far as a handle needs one."""
 
-    async def get_execution(self, execution_id: str) -> dict[str, Any]: ...
+    async def get_execution(self, execution_id: str) -> Execution: ...
 
-    async def _execution_as_defined(self, execution_id: str) -> dict[str, Any]: ...
+    async def _execution_as_defined(self, execution_id: str) -> Execution: ...
 
     async def cancel_execution(self, execution_id: str, cause: str = "") -> bool: ...
 
@@ -34,7 +36,7 @@ class ExecutionHandle(BaseModel):
     user_id: str | None = None
     step_key: str | None = None
 
-    async def get(self, client: RunReader) -> dict[str, Any]:
+    async def get(self, client: RunReader) -> Execution:
         """The run as it stands: id, workflow_id, status ("queued", "running", "waiting",
         "completed", "failed", "cancelled"), payload, result, error, state, waiting, ..."""
         return await client._execution_as_defined(self.id)

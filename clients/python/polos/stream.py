@@ -16,7 +16,7 @@ from ._tree_events import Tree
 from ._wire.channel import Wire
 from ._wire.streams import follow
 from .handle import ExecutionHandle
-from .types import AgentResult, StreamEvent
+from .types import AgentResult, Execution, StreamEvent
 from .v1 import common_pb2
 
 
@@ -124,8 +124,8 @@ class StreamResult(Generic[R]):
         """The result, once the run has ended; errors as agent.run()."""
         return await self._client._agent_result(self._agent, self._run_id, None)
 
-    async def get(self) -> dict[str, Any]:
-        """The run as it stands, as a dict: status, steps, usage, what it waits for."""
+    async def get(self) -> Execution:
+        """The run as it stands: status, steps, usage, what it waits for."""
         return await self._client.get_execution(self._run_id)
 
     async def cancel(self) -> bool:

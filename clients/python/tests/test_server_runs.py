@@ -38,7 +38,7 @@ from polos import (
     tool,
     workflow,
 )
-from polos._run_models import run_dict
+from polos._run_models import run_record
 from polos.cli import _run, parsed
 from polos.v1 import common_pb2
 
@@ -244,10 +244,10 @@ def test_what_a_host_has_had_is_not_queued():
         waiting=[common_pb2.Waiting(kind=common_pb2.Waiting.KIND_HOST)],
         created_at=Timestamp(seconds=1),
     )
-    assert run_dict(run)["status"] == "queued" and run_dict(run)["started_at"] is None
+    assert run_record(run)["status"] == "queued" and run_record(run)["started_at"] is None
     run.started_at.CopyFrom(Timestamp(seconds=2))
-    assert run_dict(run)["status"] == "waiting"
-    assert run_dict(run)["started_at"] == "1970-01-01T00:00:02+00:00"
+    assert run_record(run)["status"] == "waiting"
+    assert run_record(run)["started_at"] == "1970-01-01T00:00:02+00:00"
 
 
 async def test_a_run_past_its_deadline_is_a_timeout(client):

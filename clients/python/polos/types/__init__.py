@@ -1,5 +1,6 @@
-"""What runs give back, as pydantic models."""
+"""What runs give back, as pydantic models, and what the server knows, as records."""
 
+from .records import AgentInfo, Execution, HostInfo, ToolInfo, Waiting, WorkflowInfo
 from .types import (
     AgentResult,
     BatchStepResult,
@@ -16,16 +17,22 @@ from .types import (
 )
 
 __all__ = [
+    "AgentInfo",
     "AgentResult",
     "BatchStepResult",
     "BatchWorkflowInput",
+    "Execution",
     "HistoryEvent",
+    "HostInfo",
     "ResumeResult",
     "Step",
     "StreamEvent",
     "Suspension",
     "ToolCall",
     "ToolCallFunction",
+    "ToolInfo",
     "ToolResult",
     "Usage",
+    "Waiting",
+    "WorkflowInfo",
 ]

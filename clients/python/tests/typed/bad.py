@@ -60,4 +60,6 @@ async def main() -> None:
     print(result.fahrenheit)  # wrong
     print((await forecaster.run(PolosClient(), "x")).result.fahrenheit)  # wrong
     print((await agent.run(PolosClient(), "x")).result.celsius)  # wrong
+    print((await PolosClient().get_execution("x")).stauts)  # wrong
+    print((await PolosClient().list_executions())[0].error.upper())  # wrong
     Agent(id="g", provider="openai", model="m", system_promt="x")  # wrong

@@ -8,6 +8,7 @@ from typing_extensions import assert_type
 from polos import (
     Agent,
     AgentResult,
+    Execution,
     PolosClient,
     Tool,
     Workflow,
@@ -93,5 +94,12 @@ async def main() -> None:
     assert_type((await stream.result()).result, Weather)
     async with agent.stream(client, "x") as followed:
         assert_type((await followed.result()).result, str)
+    run = await client.get_execution("x")
+    assert_type(run, Execution)
+    assert_type((run.status, run.error, run.total_steps), tuple[str, str | None, int])
+    assert_type([wait.kind for wait in run.waiting], list[str])
+    assert_type((await client.list_executions())[0].created_at, str | None)
+    assert_type((await client.list_agents())[0].tools, list[str])
+    print(run["status"], run.get("error"))
     some: list[Agent[Any]] = [agent, forecaster]
     print(some)
