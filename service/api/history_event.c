@@ -53,7 +53,8 @@ static Polos__V1__StartOptions *options_of(const struct event *event, struct are
     ret->session_id = text_of(arena, from->session_id);
     ret->user_id = text_of(arena, from->user_id);
     ret->conversation_id = text_of(arena, from->conversation_id);
-    ret->initial_state_json = text_of(arena, from->state);
+    ret->initial_state_json = text_of(arena, from->state.json);
+    ret->initial_state_type = text_of(arena, from->state.type);
     ret->queue = text_of(arena, from->queue);
     ret->concurrency_key = text_of(arena, from->concurrency_key);
     ret->priority = from->priority;
@@ -289,7 +290,7 @@ static void task_failed(const struct event *event, struct arena *arena, void *me
     ret->error = outcome->failed ? failure_of(arena, outcome) : NULL;
     ret->retry_at = times_instant(arena, event->task_failed.retry_at_ms);
     ret->is_mismatch = event->task_failed.is_mismatch;
-    ret->state_json = text_of(arena, event->task_failed.state);
+    ret->state_json = text_of(arena, event->task_failed.state.json);
 }
 
 static void task_settled(const struct event *event, struct arena *arena, void *message)
@@ -304,7 +305,7 @@ static void task_settled(const struct event *event, struct arena *arena, void *m
         ret->value_json = text_of(arena, outcome->value);
         ret->value_type = text_of(arena, outcome->value_type);
     }
-    ret->state_json = text_of(arena, event->task_settled.state);
+    ret->state_json = text_of(arena, event->task_settled.state.json);
 }
 
 static void step_settled(const struct event *event, struct arena *arena, void *message)
@@ -313,7 +314,7 @@ static void step_settled(const struct event *event, struct arena *arena, void *m
     ret->step = shown_step(arena, event->step_settled.key, POLOS__V1__STEP_KIND__STEP_KIND_CODE,
                            &event->step_settled.outcome);
     ret->number = event->step_settled.number;
-    ret->state_json = text_of(arena, event->step_settled.state);
+    ret->state_json = text_of(arena, event->step_settled.state.json);
 }
 
 static void cancel_shown(const struct event *event, struct arena *arena, void *message)

@@ -87,7 +87,8 @@ static void put_task(struct arena *arena, const struct host_task *from,
     task->root_run_id = text_of_uuid(arena, from->root);
     task->settled_count = from->settled_count;
     task->cancelling = from->is_cancelling;
-    task->state_json = text_of(arena, from->state);
+    task->state_json = text_of(arena, from->state.json);
+    task->state_type = text_of(arena, from->state.type);
     task->retry_count = from->retry_count;
     if (!uuid_is_zero(from->parent)) {
         task->parent_run_id = text_of_uuid(arena, from->parent);
@@ -128,7 +129,8 @@ static void put_facts(struct arena *arena, const struct host_facts *from,
     facts->n_facts = from->count;
     facts->facts = steps(arena, from->facts, from->count);
     facts->is_last = from->is_last;
-    facts->state_json = text_of(arena, from->state);
+    facts->state_json = text_of(arena, from->state.json);
+    facts->state_type = text_of(arena, from->state.type);
     ret->facts = facts;
 }
 

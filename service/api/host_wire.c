@@ -300,6 +300,8 @@ static bool note_fault(struct check *check, bool is_fine, struct host_message *r
     return true;
 }
 
+static const struct state_fields step_done_state = {"step_done.state_json", "step_done.state_type"};
+
 static bool check_step_done(struct check *check, const Polos__V1__StepDone *done,
                             struct host_message *ret)
 {
@@ -309,7 +311,8 @@ static bool check_step_done(struct check *check, const Polos__V1__StepDone *done
                            &ret->outcome) &&
            (ret->outcome.failed ||
             check_json(check, "step_done.outcome.value_json", ret->outcome.value)) &&
-           options_check_state(check, "step_done.state_json", ret->state);
+           options_take_state(check, &step_done_state, done->state_json, done->state_type,
+                              &ret->state);
 }
 
 static bool take_step_done(struct check *check, const Polos__V1__StepDone *done,
@@ -319,7 +322,6 @@ static bool take_step_done(struct check *check, const Polos__V1__StepDone *done,
     ret->epoch = done->epoch;
     ret->number = done->number;
     ret->key = check_copy(check, done->key);
-    ret->state = check_copy(check, done->state_json);
     return take_task_id(check, "step_done.task_id", done->task_id, &ret->task) &&
            note_fault(check, check_step_done(check, done, ret), ret);
 }
@@ -401,13 +403,14 @@ static void take_result(struct check *check, const char *type, struct outcome *r
     }
 }
 
+static const struct state_fields last_state = {"the state", "the state's type"};
+
 static bool take_task_done(struct check *check, const Polos__V1__TaskDone *done,
                            struct host_message *ret)
 {
     ret->kind = HOST_MESSAGE_TASK_DONE;
     ret->epoch = done->epoch;
     ret->is_cancelled = done->cancelled;
-    ret->state = check_copy(check, done->state_json);
     if (!take_task_id(check, "task_done.task_id", done->task_id, &ret->task)) {
         return false;
     }
@@ -425,9 +428,9 @@ static bool take_task_done(struct check *check, const Polos__V1__TaskDone *done,
     if (!ret->outcome.failed) {
         take_result(check, done->outcome->value_type, &ret->outcome);
     }
-    if (!options_check_state(check, "the state", ret->state)) {
+    if (!options_take_state(check, &last_state, done->state_json, done->state_type, &ret->state)) {
         ret->outcome = invalid_result(check->error.message);
-        ret->state = STR_EMPTY;
+        ret->state = (struct kept_state){0};
         ret->is_retryable = false;
         check->error = (struct failure){0};
     }

@@ -28,21 +28,29 @@ static bool take_labels(struct check *check, const char *prefix,
     return true;
 }
 
-bool options_check_state(struct check *check, const char *field, str state)
+bool options_take_state(struct check *check, const struct state_fields *fields, const char *json,
+                        const char *type, struct kept_state *ret)
 {
-    return state.len == 0 || (check_bytes(check, field, state, OPTIONS_STATE_BYTES_MAX) &&
-                              check_json(check, field, state));
+    *ret = (struct kept_state){check_copy(check, json), check_copy(check, type)};
+    if (ret->json.len == 0) {
+        return ret->type.len == 0 ||
+               check_fault(check, fields->type, "leave it empty: there is no state");
+    }
+    return check_bytes(check, fields->json, ret->json, OPTIONS_STATE_BYTES_MAX) &&
+           check_json(check, fields->json, ret->json) &&
+           check_bytes(check, fields->type, ret->type, CHECK_VALUE_TYPE_BYTES_MAX);
 }
 
-static bool take_state(struct check *check, const char *prefix, enum run_kind kind, str state,
-                       struct start_options *ret)
+static bool take_state(struct check *check, const char *prefix, enum run_kind kind,
+                       const Polos__V1__StartOptions *proto, struct start_options *ret)
 {
-    const char *field = check_path(check, "%sinitial_state_json", prefix);
-    if (kind == RUN_KIND_AGENT && state.len > 0) {
-        return check_fault(check, field, "leave it empty: agents have no state");
+    const struct state_fields fields = {check_path(check, "%sinitial_state_json", prefix),
+                                        check_path(check, "%sinitial_state_type", prefix)};
+    if (kind == RUN_KIND_AGENT && str_of(proto->initial_state_json).len > 0) {
+        return check_fault(check, fields.json, "leave it empty: agents have no state");
     }
-    ret->state = arena_copy(check->arena, state);
-    return options_check_state(check, field, state);
+    return options_take_state(check, &fields, proto->initial_state_json, proto->initial_state_type,
+                              &ret->state);
 }
 
 static bool take_retries(struct check *check, const char *prefix, enum run_kind kind,
@@ -95,7 +103,7 @@ bool options_take(struct check *check, const char *prefix, enum run_kind kind,
     return take_labels(check, prefix, proto, ret) &&
            take_queue(check, prefix, str_of(proto->queue), ret) &&
            take_timeout(check, prefix, proto->run_timeout, ret) &&
-           take_state(check, prefix, kind, str_of(proto->initial_state_json), ret) &&
+           take_state(check, prefix, kind, proto, ret) &&
            take_input_type(check, prefix, kind, str_of(proto->input_type), ret) &&
            take_retries(check, prefix, kind, proto->retry, ret);
 }
@@ -119,8 +127,8 @@ void options_hash(const struct start_options *options, struct buf *ret)
     buf_put_counted(ret, options->user_id);
     buf_put_counted(ret, options->conversation_id);
     buf_put_u64_le(ret, options->timeout_ms);
-    if (options->state.len > 0 || options->max_retries != 0) {
-        buf_put_counted(ret, options->state);
+    if (options->state.json.len > 0 || options->max_retries != 0) {
+        buf_put_counted(ret, options->state.json);
         buf_put_u64_le(ret, (uint64_t)(int64_t)options->max_retries);
     }
     if (options->queue.len > 0 || options->concurrency_key.len > 0 || options->priority != 0) {
@@ -128,8 +136,11 @@ void options_hash(const struct start_options *options, struct buf *ret)
         buf_put_counted(ret, options->concurrency_key);
         buf_put_u64_le(ret, (uint64_t)(int64_t)options->priority);
     }
-    if (options->input_type.len > 0) {
+    if (options->input_type.len > 0 || options->state.type.len > 0) {
         buf_put_counted(ret, options->input_type);
+    }
+    if (options->state.type.len > 0) {
+        buf_put_counted(ret, options->state.type);
     }
 }
 
@@ -154,7 +165,8 @@ Polos__V1__StartOptions *options_view(const struct start_options *options, str p
     ret->session_id = text_of(arena, options->session_id);
     ret->user_id = text_of(arena, options->user_id);
     ret->conversation_id = text_of(arena, options->conversation_id);
-    ret->initial_state_json = text_of(arena, options->state);
+    ret->initial_state_json = text_of(arena, options->state.json);
+    ret->initial_state_type = text_of(arena, options->state.type);
     if (options->max_retries != 0) {
         ret->retry = arena_alloc(arena, sizeof(*ret->retry));
         polos__v1__retry_policy__init(ret->retry);

@@ -33,7 +33,13 @@ void options_show(const struct start_options *options, struct arena *arena, Polo
 /* As they were taken. It lives in the arena. */
 Polos__V1__StartOptions *options_view(const struct start_options *options, str provider_options,
                                       struct arena *arena);
-/* A state as JSON; empty: none. */
-bool options_check_state(struct check *check, const char *field, str state);
+/* What the fields of a state are called. */
+struct state_fields {
+    const char *json;
+    const char *type;
+};
+/* A state's JSON, and what is said beside it; empty: none. It lives in the check's arena. */
+bool options_take_state(struct check *check, const struct state_fields *fields, const char *json,
+                        const char *type, struct kept_state *ret);
 
 #endif

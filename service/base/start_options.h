@@ -8,13 +8,14 @@
 #define SERVICE_BASE_START_OPTIONS_H
 
 #include "service/base/base.h"
+#include "service/base/kept_state.h"
 
 struct start_options {
     str idempotency_key; /* Empty: none. */
     str session_id;
     str user_id;
     str conversation_id;
-    str state; /* JSON text; empty: none. */
+    struct kept_state state;
     str input_type; /* What hosts need beside the input's JSON; empty: nothing. */
     str queue; /* Where it waits for its admission; empty: as its definition says, or nowhere. */
     str concurrency_key;

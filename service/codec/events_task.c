@@ -39,7 +39,8 @@ static void task_settled_to(const struct event *event, struct event_body *ret)
     body->effect = event->effect;
     body->attempt = event->attempt;
     body->outcome = events_put_outcome(&event->task_settled.outcome, ret);
-    body->state = body_bytes(event->task_settled.state);
+    body->state = body_bytes(event->task_settled.state.json);
+    body->state_type = body_bytes(event->task_settled.state.type);
 }
 
 static status task_settled_from(const void *message, struct event *ret)
@@ -47,7 +48,8 @@ static status task_settled_from(const void *message, struct event *ret)
     const Polos__Journal__V1__TaskSettled *body = message;
     ret->effect = body->effect;
     ret->attempt = body->attempt;
-    ret->task_settled.state = body_str(body->state);
+    ret->task_settled.state.json = body_str(body->state);
+    ret->task_settled.state.type = body_str(body->state_type);
     return events_take_outcome(body->outcome, &ret->task_settled.outcome);
 }
 
@@ -59,7 +61,8 @@ static void step_settled_to(const struct event *event, struct event_body *ret)
     body->number = event->step_settled.number;
     body->key = body_bytes(event->step_settled.key);
     body->outcome = events_put_outcome(&event->step_settled.outcome, ret);
-    body->state = body_bytes(event->step_settled.state);
+    body->state = body_bytes(event->step_settled.state.json);
+    body->state_type = body_bytes(event->step_settled.state.type);
 }
 
 static status step_settled_from(const void *message, struct event *ret)
@@ -69,7 +72,8 @@ static status step_settled_from(const void *message, struct event *ret)
     ret->attempt = body->attempt;
     ret->step_settled.number = body->number;
     ret->step_settled.key = body_str(body->key);
-    ret->step_settled.state = body_str(body->state);
+    ret->step_settled.state.json = body_str(body->state);
+    ret->step_settled.state.type = body_str(body->state_type);
     return events_take_outcome(body->outcome, &ret->step_settled.outcome);
 }
 
@@ -198,7 +202,8 @@ static void task_failed_to(const struct event *event, struct event_body *ret)
     body->effect = event->effect;
     body->attempt = event->attempt;
     body->outcome = events_put_outcome(&event->task_failed.outcome, ret);
-    body->state = body_bytes(event->task_failed.state);
+    body->state = body_bytes(event->task_failed.state.json);
+    body->state_type = body_bytes(event->task_failed.state.type);
     body->retry_at_ms = event->task_failed.retry_at_ms;
     body->is_mismatch = event->task_failed.is_mismatch;
     body->keeps_children = event->task_failed.keeps_children;
@@ -209,7 +214,8 @@ static status task_failed_from(const void *message, struct event *ret)
     const Polos__Journal__V1__TaskFailed *body = message;
     ret->effect = body->effect;
     ret->attempt = body->attempt;
-    ret->task_failed.state = body_str(body->state);
+    ret->task_failed.state.json = body_str(body->state);
+    ret->task_failed.state.type = body_str(body->state_type);
     ret->task_failed.retry_at_ms = body->retry_at_ms;
     ret->task_failed.is_mismatch = body->is_mismatch;
     ret->task_failed.keeps_children = body->keeps_children;

@@ -507,10 +507,11 @@ uint64_t *event_time(struct event *event)
     return at == 0 ? NULL : (uint64_t *)((char *)event + at);
 }
 
-str event_state(const struct event *event)
+struct kept_state event_state(const struct event *event)
 {
     size_t at = event_traits(event->kind)->state_at;
-    return at == 0 ? STR_EMPTY : *(const str *)((const char *)event + at);
+    return at == 0 ? (struct kept_state){0}
+                   : *(const struct kept_state *)((const char *)event + at);
 }
 
 bool event_ends_waits(const struct event *event, uint32_t *ret_owner, enum effect_kind *ret_kept)
@@ -531,7 +532,7 @@ void engine_apply(struct run *run, const struct event *event)
     assert(!engine_is_terminal(run));
     assert(event->kind > EVENT_NONE && event->kind < EVENT_COUNT);
     kinds[event->kind].apply(run, event);
-    if (event_state(event).len > 0) {
+    if (event_state(event).json.len > 0) {
         run->code_state = CODE_STATE_THERE;
     }
     if (run->admission == ADMISSION_HELD) {

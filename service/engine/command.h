@@ -87,7 +87,7 @@ struct command {
             uint32_t number;
             str key;
             struct outcome outcome;
-            str state; /* JSON text; empty: as it was. */
+            struct kept_state state;
         } step;
         struct {
             uint32_t number; /* As step.number. */
@@ -106,7 +106,7 @@ struct command {
         } step_try;
         struct {
             struct outcome outcome;
-            str state;
+            struct kept_state state;
             bool is_retryable;
             bool is_cancelled; /* The code ended because it saw the cancellation. */
         } task;

@@ -162,12 +162,13 @@ static uint64_t run_retry_delay_ms(uint32_t tries)
 static void emit_task_failed(struct draft *draft, const struct command *command, bool is_mismatch,
                              uint32_t tries)
 {
+    struct kept_state none = {0};
     draft_emit(draft, (struct event){
                           .kind = EVENT_TASK_FAILED,
                           .effect = command->effect,
                           .attempt = command->attempt,
                           .task_failed = {.outcome = command->task.outcome,
-                                          .state = is_mismatch ? STR_EMPTY : command->task.state,
+                                          .state = is_mismatch ? none : command->task.state,
                                           .retry_at_ms = draft->now_ms + run_retry_delay_ms(tries),
                                           .is_mismatch = is_mismatch,
                                           .keeps_children = !is_mismatch},

@@ -167,13 +167,13 @@ struct event {
         } task_requested;
         struct {
             struct outcome outcome;
-            str state;
+            struct kept_state state;
         } task_settled;
         struct {
             uint32_t number;
             str key;
             struct outcome outcome;
-            str state;
+            struct kept_state state;
         } step_settled;
         struct {
             uint32_t number; /* Counted with the steps of its task. */
@@ -224,7 +224,7 @@ struct event {
         } task_parked;
         struct {
             struct outcome outcome;
-            str state;
+            struct kept_state state;
             uint64_t retry_at_ms;
             bool is_mismatch; /* ENGINE_NON_DETERMINISM: counts for no retry, ends no wait. */
             bool keeps_children; /* Its waits end, but for those for children. */
@@ -252,8 +252,7 @@ struct event_traits {
     bool ends_lease; /* No host has the task any more. */
     bool readies_task; /* A task may be ready now that a host is to be found for. */
     size_t time_at; /* Where it holds a time to come (uint64_t, Unix ms); 0: nowhere. */
-    size_t
-        state_at; /* Where it holds the run's state as JSON (str, empty: as before); 0: nowhere. */
+    size_t state_at; /* Where it holds the run's state (struct kept_state); 0: nowhere. */
 };
 
 /* Never NULL; EVENT_NONE has none. */
@@ -261,8 +260,8 @@ const struct event_traits *event_traits(enum event_kind kind);
 
 /* The time to come that it holds, such as a deadline or a retry's; NULL: none. */
 uint64_t *event_time(struct event *event);
-/* The run's state that the code left with it, as JSON text; empty: it says nothing of it. */
-str event_state(const struct event *event);
+/* The run's state that the code left with it; without JSON: it says nothing of it. */
+struct kept_state event_state(const struct event *event);
 /* Whether waits of code are over with it, whose, and which of them are not.
  *   *ret_owner: the task; 0: all tasks of the run. *ret_kept: the kind that stays; EFFECT_NONE:
  * none. A wait's own end is not meant. */

@@ -138,7 +138,7 @@ struct host_message {
     str key; /* STEP_DONE, STEP_TRY, STEP_REQUEST, WITHDRAW. */
     str text; /* DELTA; RELEASE: why. */
     struct outcome outcome; /* STEP_DONE, STEP_TRY, TASK_DONE. */
-    str state; /* STEP_DONE, TASK_DONE: JSON text; empty: as it was. */
+    struct kept_state state; /* STEP_DONE, TASK_DONE. */
     bool is_retryable; /* TASK_DONE that failed. */
     bool is_cancelled; /* TASK_DONE: because of the cancellation. */
     bool releases_all; /* DRAIN: what the host holds is given back. */
@@ -191,7 +191,7 @@ struct host_facts {
     const struct settled_step *facts;
     size_t count;
     bool is_last;
-    str state; /* With the last of a task: JSON text; empty: none. */
+    struct kept_state state; /* With the last of a task. */
 };
 
 /* Work for a host. */
@@ -213,7 +213,7 @@ struct host_task {
     uuid root;
     uint32_t settled_count; /* Of `steps`, those that its hosts told. */
     bool is_cancelling;
-    str state; /* JSON text; empty: none. */
+    struct kept_state state;
     uint32_t retry_count;
     uuid parent; /* Zero: none. */
     str root_name;

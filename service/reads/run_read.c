@@ -342,7 +342,7 @@ static void see_effect(struct run_read *read, const struct event *event)
 
 static void see_event(struct run_read *read, const struct event *event, str *ret_state)
 {
-    str state = event_state(event);
+    str state = event_state(event).json;
     *ret_state = state.len > 0 ? state : *ret_state; /* The last of its record counts. */
     if (event->kind == EVENT_CANCEL_REQUESTED) {
         read->ret.cancel_cause = arena_copy(&read->read.arena, event->cancel_requested.cause);

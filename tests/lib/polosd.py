@@ -333,6 +333,7 @@ class Host:
             self.partial = None
             if isinstance(body, host_pb2.Task):
                 body.state_json = facts.state_json
+                body.state_type = facts.state_type
                 self.deal(seq, host_pb2.ServerMessage(task=body))
             else:
                 self.out.put(envelope_of(ack=seq))

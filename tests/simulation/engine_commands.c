@@ -158,7 +158,7 @@ static void submit_done(struct engine_world *world, struct pending *lease)
             (struct outcome){.failed = true,
                              .error_type = STR(ENGINE_NON_DETERMINISM),
                              .error_message = engine_world_text(world, "other steps")};
-        command.task.state = STR("{\"of\":\"other code\"}");
+        command.task.state.json = STR("{\"of\":\"other code\"}");
     }
     command.task.is_cancelled = world->ledger.is_cancelling && draw_chance(&world->draw, 70);
     lease->is_old = true;

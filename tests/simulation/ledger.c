@@ -527,7 +527,7 @@ static const char *add_task_failed(struct ledger *ledger, const struct event *ev
     LAW("a-mismatch-says-so",
         is_mismatch == str_is(event->task_failed.outcome.error_type, ENGINE_NON_DETERMINISM));
     LAW("code-that-does-not-fit-changes-nothing",
-        !is_mismatch || event->task_failed.state.len == 0);
+        !is_mismatch || event->task_failed.state.json.len == 0);
     LAW("failed-under-its-epoch", effect->is_leased && event->attempt == effect->attempt);
     LAW("only-failures-are-tried-again", event->task_failed.outcome.failed);
     LAW("nothing-new-while-cancelling", !ledger->is_cancelling);

@@ -29,7 +29,7 @@ static const struct host_facts *copy_facts(struct arena *arena, const struct hos
     }
     *copy = *piece;
     copy->facts = facts;
-    copy->state = STR_EMPTY;
+    copy->state = (struct kept_state){0};
     return copy;
 }
 

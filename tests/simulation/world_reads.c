@@ -164,7 +164,7 @@ struct told {
 
 static void tell(struct told *told, const struct event *event)
 {
-    str state = event_state(event);
+    str state = event_state(event).json;
     told->state_json = state.len > 0 ? state : told->state_json;
     if (event->kind == EVENT_RUN_STARTED) {
         told->name = event->run_started.spec.name;

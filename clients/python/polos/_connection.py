@@ -32,8 +32,8 @@ LOOP_END_SECONDS = 0.005  # for gRPC to hand over what it still has for the loop
 
 
 class Connection:
-    """Made on a running loop, used on that loop only; ends with it, by close(), or when nobody has it
-    any more; while it has a host, that has it."""
+    """Made on a running loop, used on that loop only; ends with it, by close(), or when nobody has
+    it any more; while it has a host, that has it."""
 
     def __init__(
         self, endpoint: Endpoint, metadata: list[tuple[str, str]], deployment: str, slots: int
@@ -190,7 +190,7 @@ async def _close_with_loop(wire: Wire, owner: weakref.ref[Connection]) -> None:
     finally:
         connection = owner()
         if connection is not None and connection.host is not None:
-            await connection.host.ended()  # it is cancelled as well, and has calls of its own to end
+            await connection.host.ended()  # cancelled as well; it has calls of its own to end
         with contextlib.suppress(Exception):
             await wire.close()
         await asyncio.sleep(LOOP_END_SECONDS)

@@ -152,10 +152,10 @@ class _Line:
         self._prepare_queue = prepare_queue
 
     def step_done(
-        self, task_id: str, key: str, outcome: steps_pb2.TaskOutcome, state_json: str
+        self, task_id: str, key: str, outcome: steps_pb2.TaskOutcome, state: Given
     ) -> int:
         self._wake.set()
-        return self._session.step_done(task_id, key, outcome, state_json)
+        return self._session.step_done(task_id, key, outcome, state)
 
     def step_try(
         self, task_id: str, key: str, try_number: int, error: steps_pb2.TaskError, pause: float
@@ -698,12 +698,12 @@ def _is_obedience(error: BaseException, execution: Execution) -> bool:
     )
 
 
-def _last_state(execution: Execution) -> str:
+def _last_state(execution: Execution) -> Given:
     try:
         return execution.state.changed()
     except Exception as error:
         log.error("the last state of task %s is not kept: %s", execution.task_id, error)
-        return ""
+        return Given("")
 
 
 def _uncancel() -> None:

@@ -195,7 +195,7 @@ class Journal:
         self.said: dict[str, int] = {}  # step numbers by key
         self.given_up: list[tuple[str, int]] = []
 
-    def step_done(self, task_id: str, key: str, outcome: Any, state_json: str) -> int:
+    def step_done(self, task_id: str, key: str, outcome: Any, state: Any) -> int:
         self.said[key] = len(self.said) + 1
         return self.said[key]
 

@@ -16,6 +16,7 @@ from polos import (
     OutputError,
     PolosClient,
     RunFailedError,
+    WorkflowState,
     tool,
     workflow,
 )
@@ -93,6 +94,68 @@ async def test_the_type_that_a_workflow_takes_comes_first(client):
     holder = Holder(one=Derived(a=1, b=2), when=NOON)
     await holds.run(client, holder, timeout=SECONDS)
     assert seen[-1] == holder and type(seen[-1].one) is Derived
+
+
+class Memory(WorkflowState):
+    one: Base = Base(a=0)
+    any: Any = None
+
+
+@pytest.fixture
+def let_go(monkeypatch) -> None:
+    """Code that waits is let go of at once, and runs anew."""
+    monkeypatch.setenv("POLOS_WAIT_THRESHOLD_SECONDS", "0")
+
+
+async def test_states(client, let_go):
+    """The step that puts something into the state is done in the first life only."""
+
+    @workflow
+    async def remembers(ctx, number):
+        await ctx.step.run("set", lambda: ctx.state.update(value=VALUES[number]))
+        await ctx.step.wait_for("pause", seconds=0.01)
+        await ctx.step.run("again", lambda: ctx.state.update(more=[ctx.state["value"]]))
+        await ctx.step.wait_for("pause again", seconds=0.01)
+        found = ctx.state["value"], ctx.state["more"][0], ctx.state["begun"]
+        return [same(*pair) for pair in zip(found, (VALUES[number], VALUES[number], NOON))]
+
+    @workflow(state_schema=Memory)
+    async def fits(ctx):
+        def set() -> None:
+            ctx.state.one, ctx.state.any = Derived(a=1, b=2), {NOON}
+
+        await ctx.step.run("set", set)
+        await ctx.step.wait_for("pause", seconds=0.01)
+        return ctx.state.one, ctx.state.any
+
+    wrong = []
+    for number, value in enumerate(VALUES):
+        state = {"begun": NOON}
+        found = await remembers.run(client, number, initial_state=state, timeout=SECONDS)
+        if found != [True] * 3:
+            wrong.append((value, found))
+    assert wrong == []
+    one, any = await fits.run(client, timeout=SECONDS)
+    assert type(one) is Derived and one == Derived(a=1, b=2) and any == {NOON}
+
+
+async def test_a_state_whose_class_is_gone_waits_for_it(client, let_go, monkeypatch):
+    @workflow
+    async def keeps(ctx):
+        await ctx.step.run("set", lambda: ctx.state.update(one=Derived(a=1, b=2)))
+        await ctx.step.suspend("ask")
+        return ctx.state["one"].b
+
+    handle = await keeps.invoke(client)
+    while not await client.list_suspensions(handle.id):
+        await asyncio.sleep(0.01)
+    monkeypatch.delattr(test_values, "Derived")
+    await client.resume("keeps", handle.id, "ask", 1)
+    told = await until_it_stands_still(client, handle.id)
+    assert "the state cannot be made again" in told and "no class Derived" in told
+    monkeypatch.undo()
+    keeps._register()
+    assert await handle.result(client, timeout=SECONDS) == 2
 
 
 async def test_what_cannot_be_named_is_refused_where_it_is_given(client):

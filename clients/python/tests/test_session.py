@@ -468,9 +468,9 @@ def test_a_cancellation_is_shown_and_a_stop_stops():
     session = at_work()
     assert session.receive(cancel(2)) == [TaskCancelling("r.1")]
     assert session.holds("r.1") and session.step_done("r.1", "refund", VALUE) == 1
-    assert session.task_done("r.1", VALUE, '{"n":1}', cancelled=True)
+    assert session.task_done("r.1", VALUE, ('{"n":1}', "t"), cancelled=True)
     done = said(session)[-1].task_done
-    assert done.cancelled and done.state_json == '{"n":1}'
+    assert done.cancelled and (done.state_json, done.state_type) == ('{"n":1}', "t")
     other = at_work()
     assert other.receive(stop(2)) == [TaskStopped("r.1", "the lease was lost")]
 
@@ -718,8 +718,9 @@ def child(key: str, index: int, value: str) -> steps_pb2.SettledStep:
 
 def piece(first: int, *facts: steps_pb2.SettledStep, last: bool = False):
     body = host_pb2.TaskFacts(
-        task_id="r.1", epoch=1, first=first, facts=facts, is_last=last, state_json="{}"
+        task_id="r.1", epoch=1, first=first, facts=facts, is_last=last
     )
+    body.state_json, body.state_type = "{}", "t"
     return host_pb2.ToolServiceConnectResponse(facts=body)
 
 
@@ -737,7 +738,7 @@ def test_a_task_in_pieces_is_given_whole():
     (given,) = session.receive(piece(2, child("c", 0, "10"), JOINED, last=True))
     assert [s.key for s in given.task.steps] == ["s", "c"]
     assert given.task.steps[1].outcome.value_json == "[10,11]"
-    assert given.task.state_json == "{}"
+    assert (given.task.state_json, given.task.state_type) == ("{}", "t")
     assert session.acknowledgement_due
     assert session.receive(task(2, "r.2")) == [TaskGiven(task(2, "r.2").messages[0].task)]
 

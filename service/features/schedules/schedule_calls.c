@@ -199,7 +199,7 @@ static bool visit_listed(void *context, str key, str value)
     }
     struct schedule_view *next = &listing->views[listing->count++];
     listing->status = view(listing->partition, schedule, &list->request.arena, next);
-    listing->bytes += next->input.len + next->options.state.len;
+    listing->bytes += next->input.len + next->options.state.json.len;
     return status_is_ok(listing->status);
 }
 

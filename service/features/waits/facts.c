@@ -296,7 +296,7 @@ static bool read_event(void *context, uint32_t seq, const struct event *event)
     cursor->after = seq;
     cursor->steps +=
         cursor->wait == 0 && event->effect == cursor->task.effect && is_said(event->kind);
-    if (event_state(event).len > 0) {
+    if (event_state(event).json.len > 0) {
         cursor->state_seq = seq;
         cursor->state_record = cursor->record;
     }
@@ -372,7 +372,7 @@ status facts_read(struct partition *partition, struct facts_cursor *cursor, stru
 struct finding {
     uint32_t seq;
     struct arena *arena;
-    str state;
+    struct kept_state state;
 };
 
 static bool find_state(void *context, uint32_t seq, const struct event *event)
@@ -385,10 +385,10 @@ static bool find_state(void *context, uint32_t seq, const struct event *event)
 }
 
 status facts_state(struct partition *partition, const struct facts_cursor *cursor,
-                   struct arena *arena, str *ret)
+                   struct arena *arena, struct kept_state *ret)
 {
     struct finding finding = {.seq = cursor->state_seq, .arena = arena};
-    *ret = STR_EMPTY;
+    *ret = (struct kept_state){0};
     if (cursor->state_seq == 0) {
         return STATUS_OK;
     }

@@ -30,9 +30,9 @@ struct facts_page {
  * others follow. DATA_LOSS: the journal is damaged. */
 status facts_read(struct partition *partition, struct facts_cursor *cursor, struct arena *arena,
                   struct facts_page *ret);
-/* The state, JSON text, that the cursor has come to; empty: none was read. */
+/* The state that the cursor has come to; without JSON: none was read. */
 status facts_state(struct partition *partition, const struct facts_cursor *cursor,
-                   struct arena *arena, str *ret);
+                   struct arena *arena, struct kept_state *ret);
 /* The children in the page, by their waits and in their order, in the arena. */
 const struct settled_step **facts_children(const struct facts_page *page, struct arena *arena,
                                            size_t *ret_count);

@@ -16,7 +16,7 @@ struct replay {
     struct settled_step *steps; /* Of one task, in order. */
     size_t count;
     uint32_t settled_count; /* Those that are no step requests. */
-    str state; /* JSON text; empty: none. */
+    struct kept_state state;
     str cancel_cause; /* Empty: nobody asked for it, or it is cut. */
     bool is_cut; /* There is more than one page of it; then nothing of it is here. */
 };

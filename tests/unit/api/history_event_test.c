@@ -342,7 +342,7 @@ static void starts_say_what_they_were_started_with(void **state)
                                                .definition_hash = {"\0\1\xff", 3},
                                                .deadline_ms = TIME_MS + 1500,
                                                .retries_max = 2};
-    event.run_started.spec.options.state = STR("{\"a\":  1.0}");
+    event.run_started.spec.options.state = (struct kept_state){STR("{\"a\":  1.0}"), STR("t")};
     event.run_started.spec.options.input_type = STR("py:shop:Order");
     const Polos__V1__RunStarted *got = shown(&event, &arena)->run_started;
     assert_int_equal(got->kind, POLOS__V1__RUN_KIND__RUN_KIND_AGENT);
@@ -353,6 +353,7 @@ static void starts_say_what_they_were_started_with(void **state)
     assert_int_equal(got->options->run_timeout->seconds, 1);
     assert_int_equal(got->options->run_timeout->nanos, 500000000);
     assert_string_equal(got->options->initial_state_json, "{\"a\":  1.0}");
+    assert_string_equal(got->options->initial_state_type, "t");
     assert_string_equal(got->options->input_type, "py:shop:Order");
     assert_string_equal(got->options->provider_options_json, "{\"x\":1}");
     assert_null(got->options->retry); /* Only workflows are tried again. */
@@ -481,7 +482,7 @@ static void what_has_no_room_is_counted(void **state)
     memset(text, '1', LARGE);
     event.step_settled.key = STR("k");
     event.step_settled.outcome.value = str_make(text, LARGE);
-    event.step_settled.state = str_make(text, SMALL);
+    event.step_settled.state.json = str_make(text, SMALL);
     const Polos__V1__HistoryEvent *got = shown(&event, &arena);
     assert_int_equal(got->left_out_bytes, LARGE);
     assert_string_equal(got->step_settled->step->key, "k");

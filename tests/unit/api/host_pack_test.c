@@ -161,7 +161,7 @@ static void tasks_go_out(void **state)
         .root = ref().run,
         .settled_count = 1,
         .is_cancelling = true,
-        .state = STR("{\"k\" : 0}"),
+        .state = {STR("{\"k\" : 0}"), STR("t")},
         .retry_count = 2,
         .parent = ref().run,
         .root_name = STR("top"),
@@ -188,6 +188,7 @@ static void tasks_go_out(void **state)
     assert_int_equal(got->task->settled_count, 1);
     assert_true(got->task->cancelling);
     assert_string_equal(got->task->state_json, "{\"k\" : 0}");
+    assert_string_equal(got->task->state_type, "t");
     assert_int_equal(got->task->retry_count, 2);
     assert_string_equal(got->task->parent_run_id, got->task->run_id);
     assert_string_equal(got->task->root_name, "top");

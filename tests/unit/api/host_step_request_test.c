@@ -294,7 +294,7 @@ static void invokes(void **state)
     assert_true(str_is(children[1].options.session_id, "s"));
     assert_true(str_is(children[1].options.user_id, "u"));
     assert_true(str_is(children[1].options.conversation_id, "c"));
-    assert_true(str_is(children[1].options.state, "{}"));
+    assert_true(str_is(children[1].options.state.json, "{}"));
     assert_int_equal(children[1].options.max_retries, -1);
     assert_int_equal(children[1].options.idempotency_key.len, 0);
     assert_int_equal(children[2].kind, RUN_KIND_TOOL);

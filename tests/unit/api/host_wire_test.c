@@ -79,6 +79,7 @@ static void steps(void **state)
     done.key = (char *)"fetch";
     done.outcome = &outcome;
     done.state_json = (char *)"{\"n\":  1}";
+    done.state_type = (char *)"{\"/n\":\"int\"}";
     Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
     message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_STEP_DONE;
     message.step_done = &done;
@@ -91,9 +92,15 @@ static void steps(void **state)
     assert_int_equal(taken.message.number, 2);
     assert_true(str_is(taken.message.key, "fetch"));
     assert_true(str_is(taken.message.outcome.value, outcome.value_json)); /* Byte for byte. */
-    assert_true(str_is(taken.message.state, done.state_json));
+    assert_true(str_is(taken.message.state.json, done.state_json));
+    assert_true(str_is(taken.message.state.type, done.state_type));
     assert_int_equal(taken.message.fault.len, 0);
     arena_fini(&taken.arena);
+    done.state_type = long_text(CHECK_VALUE_TYPE_BYTES_MAX + 1, 't');
+    fault(&message, "step_done.state_type");
+    done.state_json = (char *)"";
+    done.state_type = (char *)"int";
+    fault(&message, "step_done.state_type");
     done.state_json = (char *)"{'n': 1}";
     fault(&message, "step_done.state_json");
     done.state_json = long_text(OPTIONS_STATE_BYTES_MAX + 1, '1');
@@ -173,6 +180,7 @@ static void ends(void **state)
     done.outcome = &outcome;
     done.retryable = true;
     done.state_json = (char *)"[1]";
+    done.state_type = (char *)"tuple";
     done.cancelled = true;
     Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
     message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_TASK_DONE;
@@ -181,7 +189,8 @@ static void ends(void **state)
     take(&taken, &message);
     assert_true(taken.message.is_retryable);
     assert_true(taken.message.is_cancelled);
-    assert_true(str_is(taken.message.state, "[1]"));
+    assert_true(str_is(taken.message.state.json, "[1]"));
+    assert_true(str_is(taken.message.state.type, "tuple"));
     arena_fini(&taken.arena);
     /* A state that is none fails the task, for good. */
     done.state_json = (char *)"[1";
@@ -190,7 +199,7 @@ static void ends(void **state)
     assert_true(str_is(taken.message.outcome.error_type, "INVALID_RESULT"));
     assert_true(str_starts_with(taken.message.outcome.error_message, STR("the state: ")));
     assert_false(taken.message.is_retryable);
-    assert_int_equal(taken.message.state.len, 0);
+    assert_int_equal(taken.message.state.json.len, 0);
     arena_fini(&taken.arena);
 }
 

@@ -675,6 +675,14 @@ static void states_and_retries_of_a_start(void **state)
     retry.max_retries = 4; /* Another request. */
     world_refused(&world, path, &request.base, CODE_ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED",
                   "options.idempotency_key");
+    retry.max_retries = 3;
+    options.initial_state_type = (char *)"{\"/n\":\"int\"}"; /* And another. */
+    world_refused(&world, path, &request.base, CODE_ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED",
+                  "options.idempotency_key");
+    options.initial_state_json = (char *)"";
+    world_refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                  "options.initial_state_type");
+    options.initial_state_type = (char *)"";
     retry.max_retries = 101;
     world_refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
                   "options.retry.max_retries");

@@ -28,10 +28,11 @@ static const struct field {
         release, EVENT_##kind, type, offsetof(struct event, member), #member                       \
     }
 #define FIELD(kind, type, member) SINCE(1, kind, type, member)
-#define NAMED(kind, type, member, name)                                                            \
+#define SINCE_NAMED(release, kind, type, member, name)                                             \
     {                                                                                              \
-        1, EVENT_##kind, type, offsetof(struct event, member), name                                \
+        release, EVENT_##kind, type, offsetof(struct event, member), name                          \
     }
+#define NAMED(kind, type, member, name) SINCE_NAMED(1, kind, type, member, name)
     FIELD(RUN_STARTED, ID, run_started.id),
     FIELD(RUN_STARTED, RUN_KIND, run_started.spec.kind),
     FIELD(RUN_STARTED, TEXT, run_started.spec.name),
@@ -50,7 +51,8 @@ static const struct field {
     SINCE(2, RUN_STARTED, U32, run_started.spec.retries_max),
     SINCE(2, RUN_STARTED, U32, run_started.spec.parent_effect),
     SINCE(2, RUN_STARTED, U32, run_started.spec.parent_index),
-    SINCE(2, RUN_STARTED, TEXT, run_started.spec.options.state),
+    SINCE_NAMED(2, RUN_STARTED, TEXT, run_started.spec.options.state.json,
+                "run_started.spec.options.state"),
     SINCE(3, RUN_STARTED, TEXT, run_started.spec.options.queue),
     SINCE(3, RUN_STARTED, TEXT, run_started.spec.options.concurrency_key),
     SINCE(3, RUN_STARTED, U32, run_started.spec.options.priority),
@@ -60,6 +62,8 @@ static const struct field {
     SINCE(6, RUN_STARTED, CAUSE, run_started.spec.cause),
     SINCE(6, RUN_STARTED, TEXT, run_started.spec.started_by),
     SINCE(6, RUN_STARTED, ID, run_started.spec.origin),
+    SINCE_NAMED(6, RUN_STARTED, TEXT, run_started.spec.options.state.type,
+                "run_started.spec.options.state_type"),
     FIELD(RUN_COMPLETED, TEXT, run_completed.stop_reason),
     FIELD(RUN_FAILED, TEXT, run_failed.reason),
     FIELD(RUN_FAILED, TEXT, run_failed.message),
@@ -95,7 +99,8 @@ static const struct field {
     FIELD(TASK_SETTLED, TEXT, task_settled.outcome.error_type),
     FIELD(TASK_SETTLED, TEXT, task_settled.outcome.error_message),
     FIELD(TASK_SETTLED, TEXT, task_settled.outcome.error_stack),
-    SINCE(2, TASK_SETTLED, TEXT, task_settled.state),
+    SINCE_NAMED(2, TASK_SETTLED, TEXT, task_settled.state.json, "task_settled.state"),
+    SINCE_NAMED(6, TASK_SETTLED, TEXT, task_settled.state.type, "task_settled.state_type"),
     SINCE(6, TASK_SETTLED, TEXT, task_settled.outcome.value_type),
     FIELD(STEP_SETTLED, U32, effect),
     FIELD(STEP_SETTLED, U32, attempt),
@@ -106,7 +111,8 @@ static const struct field {
     FIELD(STEP_SETTLED, TEXT, step_settled.outcome.error_type),
     FIELD(STEP_SETTLED, TEXT, step_settled.outcome.error_message),
     FIELD(STEP_SETTLED, TEXT, step_settled.outcome.error_stack),
-    SINCE(2, STEP_SETTLED, TEXT, step_settled.state),
+    SINCE_NAMED(2, STEP_SETTLED, TEXT, step_settled.state.json, "step_settled.state"),
+    SINCE_NAMED(6, STEP_SETTLED, TEXT, step_settled.state.type, "step_settled.state_type"),
     SINCE(6, STEP_SETTLED, TEXT, step_settled.outcome.value_type),
     FIELD(LEASE_GRANTED, U32, effect),
     FIELD(LEASE_GRANTED, U32, attempt),
@@ -157,7 +163,8 @@ static const struct field {
     SINCE(2, TASK_FAILED, TEXT, task_failed.outcome.error_type),
     SINCE(2, TASK_FAILED, TEXT, task_failed.outcome.error_message),
     SINCE(2, TASK_FAILED, TEXT, task_failed.outcome.error_stack),
-    SINCE(2, TASK_FAILED, TEXT, task_failed.state),
+    SINCE_NAMED(2, TASK_FAILED, TEXT, task_failed.state.json, "task_failed.state"),
+    SINCE_NAMED(6, TASK_FAILED, TEXT, task_failed.state.type, "task_failed.state_type"),
     SINCE(2, TASK_FAILED, U64, task_failed.retry_at_ms),
     SINCE(4, TASK_FAILED, FLAG, task_failed.is_mismatch),
     SINCE(5, TASK_FAILED, FLAG, task_failed.keeps_children),

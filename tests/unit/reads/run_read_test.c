@@ -41,7 +41,7 @@ static void start(struct shelf *shelf, struct run *state, enum run_kind kind, st
                          .spec = {.kind = kind,
                                   .name = STR("flow"),
                                   .input = STR("null"),
-                                  .options.state = code_state,
+                                  .options.state.json = code_state,
                                   .root = id,
                                   .turns_max = 100}}},
         kind == RUN_KIND_AGENT
@@ -75,7 +75,7 @@ static void put_steps(struct shelf *shelf, struct run *state, str code_state_at_
             .attempt = 1,
             .step_settled = {.number = i, .key = STR("s"), .outcome = {.value = value}},
         };
-        event.step_settled.state = i == STEPS / 2 ? code_state_at_half : STR_EMPTY;
+        event.step_settled.state.json = i == STEPS / 2 ? code_state_at_half : STR_EMPTY;
         shelf_put(shelf, state, &event, 1);
     }
 }

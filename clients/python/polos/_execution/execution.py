@@ -17,7 +17,9 @@ from typing import Any, Protocol
 
 from .. import _keys
 from .._checks import checked_text
+from .._codec.names import UnknownClassError
 from .._codec.outcomes import value_outcome
+from .._codec.values import Given
 from .._replay import ready
 from .._replay.machine import (
     CANCEL_SHOWN,
@@ -67,7 +69,7 @@ class Line(Protocol):
     """How an execution speaks to the server; what comes back is told to it by its host."""
 
     def step_done(
-        self, task_id: str, key: str, outcome: steps_pb2.TaskOutcome, state_json: str
+        self, task_id: str, key: str, outcome: steps_pb2.TaskOutcome, state: Given
     ) -> int:
         """The step's number; 0: nobody wants it."""
 
@@ -132,7 +134,7 @@ class Execution:
 
     def __init__(self, task: host_pb2.Task, line: Line, threshold: float) -> None:
         self.task_id = task.task_id
-        self.state = State(task.state_json)
+        self.state = State(Given(task.state_json, task.state_type))
         self.parked = False
         self.cancelling = task.cancelling
         self.cancel_shown = False
@@ -175,13 +177,16 @@ class Execution:
     async def _begin_state(self, schema: Any) -> None:
         initial = self.state.sent
         self.state.begin(schema, initial)
-        if initial:  # so that a replay can begin with it, whatever becomes of it later
+        if initial.json:  # so that a replay can begin with it, whatever becomes of it later
             self._replay.ask(_keys.INITIAL_STATE, "step")
-            await self.settle(_keys.INITIAL_STATE, value_outcome(initial, "the initial state"))
+            kept = value_outcome(initial.json, "the initial state", initial.type)
+            await self.settle(_keys.INITIAL_STATE, kept)
 
     async def _begin_state_again(self, schema: Any) -> None:
         found = self._replay.find(_keys.INITIAL_STATE)
-        self.state.begin(schema, "" if found is None else found.outcome.value_json)
+        kept = None if found is None else found.outcome
+        initial = Given("") if kept is None else Given(kept.value_json, kept.value_type)
+        self.state.begin(schema, initial)
         if found is not None:
             await self.recall(_keys.INITIAL_STATE, "step")
 
@@ -314,7 +319,7 @@ class Execution:
         number = self._line.step_done(self.task_id, key, outcome, changed)
         if number == 0:
             raise ExecutionCancelledError
-        if changed:
+        if changed.json:
             self.state.sent = changed
         self._sent[number] = Fact(key, "step", True, outcome)
         try:
@@ -470,8 +475,8 @@ class Execution:
         if isinstance(output, Begin):
             self._asks[output.key].settle(None)
         elif isinstance(output, Give):
-            if output.number == self._last_step:
-                self.state.restore()
+            if output.number == self._last_step and not self._restored():
+                return
             ask = self._asks.get(output.fact.key)
             if ask is not None:
                 ask.settle(output.fact.outcome)
@@ -481,6 +486,15 @@ class Execution:
             self._show_cancel(output.key)
         else:
             self._fail(output)
+
+    def _restored(self) -> bool:
+        """Sets the state to what the last step left behind; False: the code must not go on."""
+        try:
+            self.state.restore()
+        except UnknownClassError as error:
+            self._fail(Diverged(f"the state cannot be made again: {error}"))
+            return False
+        return True
 
     def _is_stuck(self) -> bool:
         """Whether every asyncio task of the code stands in an ask, and no timer of it is open."""

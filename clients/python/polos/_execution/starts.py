@@ -18,7 +18,7 @@ from ..queue import name_of
 from ..types import AgentResult
 from ..v1 import messages_pb2, start_pb2
 from .parts import message_part
-from .state import state_json
+from .state import state_given
 
 PRIORITY_BITS = 31
 RETRIES_MAX = 100
@@ -64,13 +64,14 @@ class StartOptions:
 
     def message(self) -> start_pb2.StartOptions:
         """As the API takes them."""
-        retries = self.max_retries
+        retries, state = self.max_retries, state_given(self.initial_state)
         return start_pb2.StartOptions(
             run_timeout=length(self.timeout),
             session_id=checked_text(self.session_id, "session_id"),
             user_id=checked_text(self.user_id, "user_id"),
             conversation_id=checked_text(self.conversation_id, "conversation_id"),
-            initial_state_json=state_json(self.initial_state),
+            initial_state_json=state.json,
+            initial_state_type=state.type,
             retry=None if retries is None else start_pb2.RetryPolicy(max_retries=retries),
             queue=name_of(self.queue),
             concurrency_key=checked_text(self.concurrency_key, "concurrency_key"),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import functools
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from .._codec.names import class_path
+from .._codec.names import UnknownClassError, class_path
 from .._codec.outcomes import OutcomeTooLargeError
 from .._codec.text import dumps_argument
-from ..errors import InvalidArgumentError
+from .._codec.values import Given, given, taken, type_adapter
+from ..errors import InvalidArgumentError, NonDeterminismError
 
 STATE_BYTES_MAX = 1024 * 1024
 
@@ -28,46 +29,50 @@ class State:
     step it is set to what that step left behind.
     """
 
-    def __init__(self, sent: str) -> None:
-        self.sent = sent  # JSON text, as the server has it; empty: none
+    def __init__(self, sent: Given) -> None:
+        self.sent = sent  # as the server has it; no JSON: none
         self.value: Any = {}
+        self._schema: type[BaseModel] | None = None
         self._kept = sent
-        self._before = ""  # what begin() made of it
+        self._before = sent  # what begin() made of it
 
-    def begin(self, schema: type[BaseModel] | None, initial: str) -> None:
-        """Raises InvalidArgumentError when the initial state does not fit the schema."""
-        text = initial or "{}"
-        self.value = json.loads(text) if schema is None else _fitted(schema, text)
-        self._before = self._text()
+    def begin(self, schema: type[BaseModel] | None, initial: Given) -> None:
+        """Raises InvalidArgumentError when the initial state does not fit the schema,
+        NonDeterminismError when it names a class that is not here."""
+        self._schema = schema
+        try:
+            self.value = self._made(initial if initial.json else Given("{}"))
+        except UnknownClassError as error:
+            raise NonDeterminismError(f"the initial state cannot be made again: {error}") from error
+        self._before = self._given()
 
     def restore(self) -> None:
-        """Sets it, in place, to what the last settled step left behind."""
-        if not self._kept or self._text() == self._kept:
+        """Sets it, in place, to what the last settled step left behind. Raises UnknownClassError
+        for a class that is not here."""
+        if not self._kept.json or self._given() == self._kept:
             return
+        kept = self._made(self._kept)
         if isinstance(self.value, BaseModel):
-            fitted = _fitted(type(self.value), self._kept)
             for name in type(self.value).model_fields:
-                setattr(self.value, name, getattr(fitted, name))
-            return
-        kept = json.loads(self._kept)
-        if isinstance(self.value, dict) and isinstance(kept, dict):
+                setattr(self.value, name, getattr(kept, name))
+        elif isinstance(self.value, dict) and isinstance(kept, dict):
             self.value.clear()
             self.value.update(kept)
         else:
             self.value = kept
 
-    def changed(self) -> str:
-        """Its JSON text when the server has another one; empty: it is as it was."""
-        text = self._text()
-        if text == (self.sent or self._before):
-            return ""
-        size = len(text.encode())
+    def changed(self) -> Given:
+        """It, when the server has another one; without JSON: it is as it was."""
+        found = self._given()
+        if found == (self.sent if self.sent.json else self._before):
+            return Given("")
+        size = len(found.json.encode())
         if size > STATE_BYTES_MAX:
             raise OutcomeTooLargeError(
                 f"the state has {size:,} bytes of JSON; at most {STATE_BYTES_MAX:,} can be kept: "
                 "store the data elsewhere and keep where it is"
             )
-        return text
+        return found
 
     def replace(self, value: Any) -> None:
         """`ctx.state = value`."""
@@ -75,28 +80,48 @@ class State:
             value = _fitted(type(self.value), dumps_argument(value, "the state", "state"))
         self.value = value
 
-    def _text(self) -> str:
-        return dumps_argument(self.value, "the state", "state")
+    def _given(self) -> Given:
+        return given(self.value, "the state", "state", self._adapter())
+
+    def _made(self, found: Given) -> Any:
+        try:
+            return taken(found.json, found.type, self._adapter())
+        except ValidationError as error:
+            assert self._schema is not None
+            raise _misfit(self._schema, error) from error
+
+    def _adapter(self) -> TypeAdapter[Any] | None:
+        return None if self._schema is None else _adapter_of(self._schema)
+
+
+@functools.lru_cache(maxsize=1024)
+def _adapter_of(schema: type[BaseModel]) -> TypeAdapter[Any]:
+    return type_adapter(schema)
 
 
 def _fitted(schema: type[BaseModel], text: str) -> BaseModel:
     try:
         return schema.model_validate_json(text, by_alias=True, by_name=True)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the value"
-        raise InvalidArgumentError(
-            f"the state does not fit {class_path(schema)}: {where}: {first['msg']}", field="state"
-        ) from error
+        raise _misfit(schema, error) from error
 
 
-def state_json(value: Any) -> str:
-    """An initial state as the API takes it; None: none."""
+def _misfit(schema: type[BaseModel], error: ValidationError) -> InvalidArgumentError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(map(str, first["loc"])) or "the value"
+    return InvalidArgumentError(
+        f"the state does not fit {class_path(schema)}: {where}: {first['msg']}", field="state"
+    )
+
+
+def state_given(value: Any) -> Given:
+    """An initial state as the API takes it; None: none. Of classes only those that every process
+    has are named."""
     if value is None:
-        return ""
-    text = dumps_argument(value, "initial_state", "initial_state")
-    if not text.startswith("{"):
+        return Given("")
+    found = given(value, "initial_state", "initial_state", known=False)
+    if not found.json.startswith("{"):
         raise InvalidArgumentError(
             f"initial_state is a model or a dict, not {type(value).__name__}", field="initial_state"
         )
-    return text
+    return found

@@ -23,6 +23,9 @@ from google.protobuf import duration_pb2
 from .._codec.times import length
 from ..v1 import definitions_pb2, host_pb2, queues_pb2, steps_pb2
 
+KeptState = tuple[str, str]  # a state's JSON, and what is named beside it
+NO_STATE: KeptState = ("", "")  # it is as it was
+
 
 class ProtocolError(Exception):
     """The peer broke a rule; the stream has to be dialled again."""
@@ -334,7 +337,7 @@ class Session:
         self._queue(host_pb2.HostMessage(drain=drain))
 
     def step_done(
-        self, task_id: str, key: str, outcome: steps_pb2.TaskOutcome, state_json: str = ""
+        self, task_id: str, key: str, outcome: steps_pb2.TaskOutcome, state: KeptState = NO_STATE
     ) -> int:
         """Reports a settled step; its number, or 0 when the task is no longer at work here."""
         held = self._at_work(task_id)
@@ -347,7 +350,8 @@ class Session:
             number=held.steps,
             key=key,
             outcome=outcome,
-            state_json=state_json,
+            state_json=state[0],
+            state_type=state[1],
         )
         self._queue(host_pb2.HostMessage(step_done=done))
         return held.steps
@@ -434,7 +438,7 @@ class Session:
         self,
         task_id: str,
         outcome: steps_pb2.TaskOutcome | host_pb2.Mismatch,
-        state_json: str = "",
+        state: KeptState = NO_STATE,
         cancelled: bool = False,
         retryable: bool = False,
     ) -> bool:
@@ -448,7 +452,8 @@ class Session:
         done = host_pb2.TaskDone(
             task_id=task_id,
             epoch=held.epoch,
-            state_json=state_json,
+            state_json=state[0],
+            state_type=state[1],
             cancelled=cancelled,
             retryable=retryable,
         )
@@ -663,7 +668,7 @@ class Session:
             return []
         self._dealt, self._partial = partial.seq, None
         if isinstance(partial.body, host_pb2.Task):
-            partial.body.state_json = piece.state_json
+            partial.body.state_json, partial.body.state_type = piece.state_json, piece.state_type
             return self._receive_task(partial.body)
         events: list[Event] = []
         for step in partial.steps:
