@@ -8,6 +8,7 @@
  */
 import { request } from "node:http";
 import { createInterface } from "node:readline";
+import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import {
   ExecutionCancelledError,
@@ -209,7 +210,7 @@ const OPS: Record<string, (program: Program, op: Op, value: any) => Promise<any>
     const topic: string = program.filled(op["topic"]);
     const about = { topic, timeout: op["timeout"], eventType: op["type"] };
     const found = await program.ctx.step.waitForEvent(key, about);
-    return { type: found.eventType, data: found.data };
+    return { type: found.eventType ?? null, data: found.data };
   },
   async publish(program, op, key: string) {
     const topic: string = program.filled(op["topic"]);
@@ -336,7 +337,10 @@ const OPS: Record<string, (program: Program, op: Op, value: any) => Promise<any>
     return value;
   },
   async same(_program, _op, values: unknown[]) {
-    return values.every((value) => value === values[0]);
+    return values.every((value) => isDeepStrictEqual(value, values[0]));
+  },
+  async version(program, op) {
+    await program.all(op["version"][process.env["CONFORM_VERSION"] ?? "1"]);
   },
   async spin(_program, _op, milliseconds: number) {
     const until = performance.now() + milliseconds;
@@ -344,7 +348,7 @@ const OPS: Record<string, (program: Program, op: Op, value: any) => Promise<any>
   },
 };
 
-const WITH_OPS = ["race", "all", "settled", "in_order", "group", "try"];
+const WITH_OPS = ["race", "all", "settled", "in_order", "group", "try", "version"];
 
 function childOptions(op: Op): { maxRetries?: number } {
   return "retries" in op ? { maxRetries: op["retries"] } : {};
@@ -354,6 +358,9 @@ const ODD: Record<string, () => unknown> = {
   function: () => () => null,
   nan: () => NaN,
   deep: () => ({ items: [{ file: () => null }] }),
+  "half a character": () => ["\ud800"],
+  infinite: () => -Infinity,
+  big: () => ({ big: 2n ** 64n, negative: -(2n ** 63n), exact: 2n ** 53n + 1n }),
 };
 
 // ---- what is offered ----
@@ -400,6 +407,14 @@ function startOptions(told: Told): object {
 }
 
 const ORDERS: Record<string, (polos: Polos, told: Told) => Promise<object>> = {
+  async offer(_polos, told) {
+    defineWorkflow({ id: told["workflow"] }, (ctx, payload: Told) => new Program(ctx, payload).run());
+    return {};
+  },
+  async leave(polos, told) {
+    await polos.stop(told["seconds"]);
+    return {};
+  },
   async start(polos, told) {
     const workflow: string = told["workflow"] ?? "conform";
     const { id } = await polos.invoke(workflow, told["payload"], startOptions(told));
@@ -442,7 +457,10 @@ async function carryOut(polos: Polos, told: Told): Promise<void> {
 }
 
 function say(told: object): void {
-  process.stdout.write(JSON.stringify(told) + "\n");
+  const text = JSON.stringify(told, (_, value: unknown) =>
+    typeof value === "bigint" ? `@big ${value}` : value,
+  );
+  process.stdout.write(text.replace(/"@big (-?\d+)"/g, "$1") + "\n");
 }
 
 configureLogging({ level: "error" });

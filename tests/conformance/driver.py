@@ -13,6 +13,7 @@ what it gives, {"$": name} stands for that, "{name}" within texts; "input" is wh
     try (catch, cancelled, finally), raise, return, repeat, let, same
     set, get                                                    the state
     plain, until_cancelling, spin                               what is no step
+    version                                                     as $CONFORM_VERSION says
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import sys
 import time
 import urllib.parse
@@ -406,6 +408,11 @@ async def _spin(program: Program, op: dict[str, Any], milliseconds: int) -> Any:
         pass
 
 
+async def _version(program: Program, op: dict[str, Any], branches: Any) -> Any:
+    """Code that is changed between two executions."""
+    await program.all_of(op["version"][os.environ.get("CONFORM_VERSION", "1")])
+
+
 OPS: dict[str, Callable[[Program, dict[str, Any], Any], Awaitable[Any]]] = {
     "step": _step,
     "sleep": _sleep,
@@ -440,14 +447,18 @@ OPS: dict[str, Callable[[Program, dict[str, Any], Any], Awaitable[Any]]] = {
     "let": _identity,
     "same": _same,
     "spin": _spin,
+    "version": _version,
 }
 
-WITH_OPS = frozenset({"race", "all", "settled", "in_order", "group", "try"})
+WITH_OPS = frozenset({"race", "all", "settled", "in_order", "group", "try", "version"})
 
 ODD: dict[str, Callable[[], Any]] = {
     "function": lambda: (lambda: None),
     "nan": lambda: float("nan"),
     "deep": lambda: {"items": [{"file": open}]},
+    "half a character": lambda: ["\ud800"],
+    "infinite": lambda: float("-inf"),
+    "big": lambda: {"big": 2**64, "negative": -(2**63), "exact": 2**53 + 1},
 }
 
 
@@ -497,12 +508,18 @@ AGENTS: dict[str, Any] = {
 Queue("conform-one", concurrency_limit=1)
 
 
+LATE: dict[str, Any] = {}  # workflows that were offered later
+
 # ---- what the runner says ----
 
 
 async def _started(polos: Polos, told: dict[str, Any]) -> Any:
     payload = told["payload"]
-    handle = await polos.invoke(told.get("workflow", "conform"), payload, **_start_options(told))
+    name = told.get("workflow", "conform")
+    if name in LATE:
+        handle = await LATE[name].invoke(polos, payload)
+    else:
+        handle = await polos.invoke(name, payload, **_start_options(told))
     return {"run": handle.id}
 
 
@@ -545,7 +562,23 @@ async def _published(polos: Polos, told: dict[str, Any]) -> Any:
     return {}
 
 
+async def _offered(polos: Polos, told: dict[str, Any]) -> Any:
+    @workflow(id=told["workflow"])
+    async def more(ctx: WorkflowContext, payload: dict[str, Any]) -> Any:
+        return await Program(ctx, payload).run()
+
+    LATE[told["workflow"]] = more
+    return {}
+
+
+async def _left(polos: Polos, told: dict[str, Any]) -> Any:
+    await polos.stop(told["seconds"])
+    return {}
+
+
 ORDERS = {
+    "offer": _offered,
+    "leave": _left,
     "start": _started,
     "result": _result,
     "cancel": _cancelled,

@@ -7,11 +7,13 @@
     value types    left out: they are one language's names of its classes
     misfits        "does not fit ...", "has no JSON form ...": what else is said comes from pydantic
                    and zod, or names the language's own kinds of values
+    long texts     as their length and a hash
     texts          keys in double quotes, as one of the two languages writes them
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from typing import Any
@@ -25,6 +27,7 @@ MISFIT = re.compile(r"(does not fit|do not fit|has no JSON form).*", re.S)
 QUOTED = re.compile(r"(?<!\w)'([^']*)'(?!\w)")
 BESIDE = ("stack", "value_type", "input_type", "result_type")
 INSTANT_MS = 10**12
+LONGEST = 10_000  # characters of a text
 
 
 class Names:
@@ -49,7 +52,7 @@ def plain(value: Any, names: Names, mask: tuple[str, ...] = ()) -> Any:
     if isinstance(value, list):
         return [plain(each, names, mask) for each in value]
     if isinstance(value, str):
-        return text(names.in_text(value))
+        return shortened(text(names.in_text(value)))
     if not isinstance(value, dict):
         return value
     if "programs" in value and "program" in value:  # the payload of a program
@@ -74,6 +77,12 @@ def plain(value: Any, names: Names, mask: tuple[str, ...] = ()) -> Any:
 def text(given: str) -> str:
     given = MISFIT.sub(r"\1 ...", PLACE.sub("", MODULE.sub("", given)))
     return QUOTED.sub(r'"\1"', given)
+
+
+def shortened(given: str) -> str:
+    if len(given) <= LONGEST:
+        return given
+    return f"<{len(given)} characters, {hashlib.sha256(given.encode()).hexdigest()[:12]}>"
 
 
 def compact(value: Any) -> str:

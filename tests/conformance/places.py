@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
 import os
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from google.protobuf.message import Message
 from proxy import OPTIONS, Proxy
 
 from polos.testing import Server
-from polos.v1 import history_pb2, runs_pb2
+from polos.v1 import history_pb2, runs_pb2, start_pb2, workflows_pb2
 
 HERE = Path(__file__).resolve().parent
 TYPESCRIPT = HERE.parents[1] / "clients" / "typescript"
@@ -29,6 +31,7 @@ WAIT_SECONDS = 30
 ENDED = ("RUN_COMPLETED", "RUN_FAILED", "RUN_CANCELLED")
 
 
+@functools.cache
 def compile_driver() -> None:
     """Makes driver.mjs, where it finds the built package."""
     tsc = TYPESCRIPT / "node_modules" / "typescript" / "bin" / "tsc"
@@ -90,6 +93,11 @@ class Driver:
         for each in self._answers.values():
             each.put({"id": 0, "fault": "the driver has ended"})
 
+    def leave(self, seconds: float) -> None:
+        """Lets its tasks end for so long, and says that it goes; it is no client any more."""
+        self.ask(do="leave", seconds=seconds)()
+        self.end()
+
     def end(self, number: int = signal.SIGKILL) -> None:
         if self.process.poll() is None:
             self.process.send_signal(number)
@@ -127,11 +135,10 @@ class Place:
     def driver(self) -> Driver:
         return self.drivers[-1]
 
-    def start_host(self) -> Driver:
+    def start_host(self, environment: dict[str, str] | None = None) -> Driver:
         address = self.address if self.proxy is None else self.proxy.address
-        driver = Driver(
-            self.language, f"http://{address}", self.effects.url, self.environment
-        )
+        all = {**self.environment, **(environment or {})}
+        driver = Driver(self.language, f"http://{address}", self.effects.url, all)
         self.drivers.append(driver)
         return driver
 
@@ -158,6 +165,16 @@ class Place:
             token = page.next_page_token
             if not token:
                 return found
+
+    def start(self, payload: dict[str, Any]) -> str:
+        """Starts a run of `conform` without a host's help; its id."""
+        request = workflows_pb2.WorkflowServiceStartRequest(
+            workflow_id="conform",
+            input_json=json.dumps(payload),
+            options=start_pb2.StartOptions(idempotency_key=str(uuid.uuid4())),
+        )
+        answer = workflows_pb2.WorkflowServiceStartResponse
+        return str(self._call("Start", request, answer, "WorkflowService").run_id)
 
     def cancel(self, run: str, cause: str) -> None:
         request = runs_pb2.RunServiceCancelRequest(run_id=run, cause=cause)
@@ -198,9 +215,11 @@ class Place:
         finally:
             call.cancel()
 
-    def _call(self, method: str, request: Message, answer: Any) -> Any:
+    def _call(
+        self, method: str, request: Message, answer: Any, service: str = "RunService"
+    ) -> Any:
         call = self.channel.unary_unary(
-            f"/polos.v1.RunService/{method}",
+            f"/polos.v1.{service}/{method}",
             request_serializer=type(request).SerializeToString,
             response_deserializer=answer.FromString,
         )

@@ -2,12 +2,14 @@
 
 What the runner may do, in order: start, cancel, answer, publish; held, done, open (effects); until
 (a run has a fact), ended, below (a child, by a name); kill (host or server), end and begin (the
-host), cancel_raw (without one).
+host; "begin" with an environment of its own), leave (it ends its tasks first, so many seconds),
+second (a host beside the first), freeze and thaw (the first), cancel_raw (without one).
 """
 
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,9 @@ class Scenario:
         self.play: list[dict[str, Any]] = self.told.get("play", [{"start": "main"}])
         self.host: dict[str, str] = self.told.get("host", {})
         self.mask: tuple[str, ...] = tuple(self.told.get("mask", ()))
-        kills = any(name in action for action in self.play for name in ("kill", "end"))
+        ends = ("kill", "end", "freeze", "leave")
+        kills = any(name in action for action in self.play for name in ends)
+        kills = kills or self.told.get("short_lease", False)
         self.lease_ms = 2500 if kills else 20_000
         self.only: str = self.told.get("only", "")
         self.known: dict[str, Any] = self.told.get("known", {})
@@ -123,7 +127,7 @@ class Play:
 
     def answer(self, action: dict[str, Any], run: str) -> None:
         told = self._ask(
-            do="answer", run=self.runs[run], key=action["key"], data=action.get("data")
+            do="answer", run=self._run(run), key=action["key"], data=action.get("data")
         )
         self._note(action, f"answer to {action['key']}", told)
 
@@ -157,7 +161,25 @@ class Play:
         self.place.driver.end()
 
     def begin(self, action: dict[str, Any], what: str) -> None:
-        self.place.start_host().wait_ready()
+        self.place.start_host(action.get("environment")).wait_ready()
+
+    def leave(self, action: dict[str, Any], seconds: float) -> None:
+        """The host says that it goes, and lets its tasks end for so long."""
+        self.place.driver.leave(seconds)
+
+    def second(self, action: dict[str, Any], what: str) -> None:
+        """Another host; orders are carried out by it from now on."""
+        self.place.start_host(action.get("environment")).wait_ready()
+
+    def freeze(self, action: dict[str, Any], which: int) -> None:
+        self.place.drivers[which].process.send_signal(signal.SIGSTOP)
+
+    def thaw(self, action: dict[str, Any], which: int) -> None:
+        self.place.drivers[which].process.send_signal(signal.SIGCONT)
+
+    def offer(self, action: dict[str, Any], workflow: str) -> None:
+        """The host defines something more, and dials again to say so."""
+        self._ask(do="offer", workflow=workflow)
 
     def cancel_raw(self, action: dict[str, Any], run: str) -> None:
         """By the runner itself: there may be no host."""
@@ -187,4 +209,9 @@ ACTIONS: dict[str, Any] = {
     "end": Play.end,
     "begin": Play.begin,
     "kill": Play.kill,
+    "leave": Play.leave,
+    "second": Play.second,
+    "freeze": Play.freeze,
+    "thaw": Play.thaw,
+    "offer": Play.offer,
 }

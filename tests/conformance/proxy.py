@@ -15,6 +15,9 @@ from typing import Any
 import grpc
 
 CONNECT = "/polos.v1.ToolService/Connect"
+HOLD_SECONDS = 0.5
+DELAY_SECONDS = 0.1
+GOAWAY_SECONDS = 0.3
 LARGEST = 64 * 1024 * 1024
 OPTIONS = [
     ("grpc.max_receive_message_length", LARGEST),
@@ -27,8 +30,16 @@ OPTIONS = [
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens at one message: "cut" (it is lost), "cut after" (it is the last), "twice", or
-    "call" (Proxy.call)."""
+    """What happens at one message.
+
+    cut, cut after    the stream breaks off: it is lost, or it is the last
+    hold              it and all after it are lost, and the other direction goes on (half-open);
+                      after a while the stream breaks off
+    delay             it comes late, and all after it
+    twice             it comes twice
+    goaway            the connection takes no new calls, and ends after a while
+    call              Proxy.call, before it is handed on
+    """
 
     direction: str
     number: int
@@ -86,11 +97,19 @@ class Proxy:
 
     async def _start(self) -> None:
         self._channel = grpc.aio.insecure_channel(self._target, options=OPTIONS)
-        self._server = grpc.aio.server(options=OPTIONS)
-        self._server.add_generic_rpc_handlers((_Handler(self),))
-        port = self._server.add_insecure_port("127.0.0.1:0")
-        await self._server.start()
-        self.address = f"127.0.0.1:{port}"
+        self._server = await self._listen("127.0.0.1:0")
+
+    async def _listen(self, address: str) -> Any:
+        server = grpc.aio.server(options=OPTIONS)
+        server.add_generic_rpc_handlers((_Handler(self),))
+        self.address = f"127.0.0.1:{server.add_insecure_port(address)}"
+        await server.start()
+        return server
+
+    async def _go_away(self) -> None:
+        """Who is connected is told to connect anew."""
+        before, self._server = self._server, await self._listen(self.address)
+        self._leaving = asyncio.ensure_future(before.stop(GOAWAY_SECONDS))
 
     async def handed_on(
         self, method: str, given: AsyncIterator[bytes], context: Any
@@ -157,8 +176,12 @@ class Proxy:
         self._fault = None
         if fault.what == "call":
             await asyncio.to_thread(self.call)
-        given = {"cut": 0, "twice": 2}.get(fault.what, 1)
-        return [message] * given, fault.what.startswith("cut")
+        elif fault.what == "goaway":
+            await self._go_away()
+        elif fault.what in ("hold", "delay"):
+            await asyncio.sleep(HOLD_SECONDS if fault.what == "hold" else DELAY_SECONDS)
+        given = {"cut": 0, "hold": 0, "twice": 2}.get(fault.what, 1)
+        return [message] * given, fault.what.startswith("cut") or fault.what == "hold"
 
 
 class _Handler(grpc.GenericRpcHandler):

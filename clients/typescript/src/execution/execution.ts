@@ -140,6 +140,7 @@ export class Execution implements Pumped {
   private isCancelUntold = false; // it was shown where the code awaited nothing of ours
   private waitCount = 0;
   private busyCount = 0; // steps at work
+  private beginningCount = 0; // clocks that are about to be asked for
   private patience: NodeJS.Timeout | undefined;
   private diagnosis: NodeJS.Timeout | undefined;
   private isOver = false;
@@ -427,6 +428,14 @@ export class Execution implements Pumped {
     }
   }
 
+  /** Returns when the code has begun what it is at; it is given nothing before. */
+  async afterThis(): Promise<void> {
+    this.beginningCount++;
+    await new Promise(setImmediate);
+    this.beginningCount--;
+    pumpSoon(this);
+  }
+
   /** Whether the code that runs now stands in a part that was given up. */
   get isGivenUp(): boolean {
     return whyGivenUp(currentPart()) !== undefined;
@@ -578,7 +587,7 @@ export class Execution implements Pumped {
 
   /** The code has nothing left to run: what is it given? */
   look(): void {
-    if (!this.isAlive) return;
+    if (!this.isAlive || this.beginningCount) return;
     this.sayGivenUp();
     if (!this.replay.wantsIdle) return;
     for (const output of this.replay.idle(this.busyCount > 0, this.asks.size > 0))

@@ -308,9 +308,12 @@ export class Step {
 
   async #timeout<T>(key: string, seconds: number, fn: () => T | Promise<T>): Promise<T> {
     const end = { case: "duration" as const, value: timeoutOf(key, seconds ?? 0)! };
-    const body = this.#execution.part(fn);
-    const wait = () => this.#ordered(key, "sleep", { case: "sleep", value: { end } });
+    const wait = async () => {
+      await this.#execution.afterThis();
+      await this.#ordered(key, "sleep", { case: "sleep", value: { end } });
+    };
     const clock = this.#execution.part(wait, true);
+    const body = this.#execution.part(fn);
     clock.done.then(
       () => body.giveUp(new TimeoutError()),
       (error: Error) => error instanceof ExecutionCancelledError || body.giveUp(error),
