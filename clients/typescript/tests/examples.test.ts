@@ -27,3 +27,9 @@ for (const name of readdirSync(SOURCE).filter((each) => /^\d/.test(each))) {
     assert.deepEqual(said.trimEnd().split("\n"), told);
   });
 }
+
+test("there is one beside each of Python's", () => {
+  const python = readdirSync(join(SOURCE, "..", "..", "python", "examples"));
+  const numbered = (names: string[]) => names.filter((name) => /^\d/.test(name)).sort();
+  assert.deepEqual(numbered(readdirSync(SOURCE)), numbered(python));
+});
