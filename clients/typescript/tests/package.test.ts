@@ -1,6 +1,6 @@
 /** What npm packs, in projects that have nothing else: as ESM and as CJS, with its types. */
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import {
   mkdirSync,
   mkdtempSync,
@@ -14,6 +14,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { Server } from "@polos/sdk/testing";
 import { VERSION } from "#sdk/version.js";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
@@ -54,6 +56,24 @@ test("it is imported by ESM and required by CJS, without zod and the AI SDK", ()
 const { Server } = require("@polos/sdk/testing");`;
   assert.equal(printed("a.mjs", esm + BODY), "function h:1 function");
   assert.equal(printed("b.cjs", cjs + BODY), "function h:1 function");
+});
+
+test("the first program of the page runs there", async () => {
+  const page = readFileSync(join(ROOT, "..", "..", "docs", "typescript.md"), "utf8");
+  const blocks = [...page.matchAll(/```typescript\n(.*?)```/gs)].map((block) => block[1]!);
+  writeFileSync(join(folder, "weather.ts"), blocks[0]!);
+  writeFileSync(join(folder, "first.ts"), blocks[1]!);
+  writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
+  symlinkSync(join(ROOT, "node_modules", "zod"), join(folder, "node_modules", "zod"));
+  const tsc = join(ROOT, "node_modules", "typescript", "bin", "tsc");
+  const words = "--strict --skipLibCheck --types node --module nodenext --target es2022 first.ts";
+  execFileSync(process.execPath, [tsc, ...words.split(" ")], { cwd: folder, stdio: "inherit" });
+  const server = await Server.start();
+  const environment = { ...process.env, POLOS_API_URL: server.url };
+  const run = promisify(execFile)(process.execPath, ["first.js"], { cwd: folder, env: environment });
+  assert.match((await run).stdout, /\d+\n$/);
+  await server.stop();
+  rmSync(join(folder, "package.json"));
 });
 
 test("its types are found by every way of resolving modules", () => {
