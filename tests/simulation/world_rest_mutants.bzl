@@ -42,11 +42,10 @@ MUTANTS = {
         "return topics->any_new ? read_ms : 0;": "return 0;",
     }),
     "due_of_lists": ("Rows for lists that are still to be made ask for no round.", {
-        "return lists->built.is_complete || lists->is_given_up ? 0 : due_ms;":
-            "return due_ms == 0;",
+        "return is_over ? 0 : due_ms;": "return due_ms == 0;",
     }),
     "due_of_complete_lists": ("Rows for lists ask for rounds when all are made.", {
-        "return lists->built.is_complete || lists->is_given_up ? 0 : due_ms;": "return due_ms;",
+        "return is_over ? 0 : due_ms;": "return due_ms == 0 && is_over ? 0 : due_ms;",
     }),
     "due_of_histories": ("A run whose history is full asks for no round.", {
         "return histories->full_count > 0 ? histories->partition->now_ms : 0;":

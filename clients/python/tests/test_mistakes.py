@@ -62,7 +62,7 @@ async def test_a_server_that_is_not_there_is_said_in_few_words(monkeypatch):
 async def test_https_at_a_server_without_it_is_explained(server, monkeypatch):
     monkeypatch.setattr("polos._wire.channel.FIRST_CONTACT_SECONDS", 0.5)
     async with PolosClient(server.url.replace("http:", "https:")) as client:
-        with pytest.raises(UnavailableError, match="a polosd without --tls-certificates speaks http"):
+        with pytest.raises(UnavailableError, match="without --tls-certificates speaks http"):
             await client.list_executions()
 
 

@@ -86,7 +86,8 @@ static void put_task(struct buf *line, const struct host_task *task)
     put_field(line, "session", task->session_id);
     put_field(line, "user", task->user_id);
     put_field(line, "conversation", task->conversation_id);
-    put_field(line, "state", task->state);
+    put_field(line, "state", task->state.json);
+    put_field(line, "state_type", task->state.type);
     put_number(line, "retry", task->retry_count);
     put_number(line, "settled", task->settled_count);
     if (!uuid_is_zero(task->parent)) {
@@ -101,7 +102,8 @@ static void put_facts(struct buf *line, const struct host_facts *facts)
 {
     buf_printf(line, "facts %u", (unsigned)facts->first);
     put_steps(line, facts->facts, facts->count);
-    put_field(line, "state", facts->state);
+    put_field(line, "state", facts->state.json);
+    put_field(line, "state_type", facts->state.type);
     put_flag(line, "last", facts->is_last);
 }
 
