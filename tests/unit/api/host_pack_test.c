@@ -218,6 +218,9 @@ static void the_rest_goes_out(void **state)
     assert_string_equal(envelope->welcome->host_token, "s-1");
     assert_true(envelope->welcome->resumed);
     assert_int_equal(envelope->welcome->lease->seconds, 15);
+    assert_int_equal(envelope->welcome->heartbeat->seconds, 5);
+    assert_int_equal(envelope->welcome->n_lost, 1);
+    assert_int_equal(envelope->welcome->lost[0]->epoch, 8);
     assert_string_equal(envelope->welcome->lost[0]->task_id, task_id);
     assert_string_equal(envelope->welcome->server_version, API_VERSION);
     release(envelope);
@@ -228,13 +231,25 @@ static void the_rest_goes_out(void **state)
         .stop = STOP_DEADLINE,
     };
     envelope = packed(&message, &got);
+    assert_int_equal(got->message_case, POLOS__V1__SERVER_MESSAGE__MESSAGE_STOP_TASK);
+    assert_string_equal(got->stop_task->task_id, task_id);
     assert_int_equal(got->stop_task->epoch, 8);
     assert_int_equal(got->stop_task->reason, POLOS__V1__STOP_TASK__REASON__REASON_DEADLINE);
     release(envelope);
-    message = (struct server_message){.seq = 2, .kind = SERVER_MESSAGE_CANCEL, .cancelled = lost};
+    message = (struct server_message){
+        .seq = 2, .kind = SERVER_MESSAGE_CANCEL, .cancelled = lost, .grace_ms = 2500};
     envelope = packed(&message, &got);
+    assert_int_equal(got->message_case, POLOS__V1__SERVER_MESSAGE__MESSAGE_CANCEL_TASK);
+    assert_int_equal(got->cancel_task->grace->seconds, 2);
+    assert_int_equal(got->cancel_task->grace->nanos, 500000000);
     assert_int_equal(got->cancel_task->epoch, 8);
     assert_string_equal(got->cancel_task->task_id, task_id);
+    release(envelope);
+    message = (struct server_message){.seq = 3, .kind = SERVER_MESSAGE_YIELD, .cancelled = lost};
+    envelope = packed(&message, &got);
+    assert_int_equal(got->message_case, POLOS__V1__SERVER_MESSAGE__MESSAGE_YIELD_TASK);
+    assert_int_equal(got->yield_task->epoch, 8);
+    assert_string_equal(got->yield_task->task_id, task_id);
     release(envelope);
     message = (struct server_message){
         .seq = 3,

@@ -131,6 +131,14 @@ static void suspends(void **state)
     assert_true(str_is(taken.request.data, "null"));
     assert_int_equal(taken.request.length_ms, 0);
     arena_fini(&taken.arena);
+    suspend.answer_schema_json = (char *)"{\"type\": \"string\"}";
+    fine(&taken, &order);
+    assert_true(str_is(taken.request.answer_schema, suspend.answer_schema_json));
+    arena_fini(&taken.arena);
+    suspend.answer_schema_json = (char *)"{\"type\":\"text\"}";
+    fault(&order, "step_request.suspend.answer_schema_json",
+          "#/type: must be null, boolean, integer, number, string, array or object");
+    suspend.answer_schema_json = (char *)"";
     suspend.timeout = &length;
     length.seconds = -5;
     fault(&order, "step_request.suspend.timeout", lengths);

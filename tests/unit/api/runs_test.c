@@ -436,6 +436,92 @@ static void a_tree_is_watched_from_any_of_its_positions(void **state)
     end(&world, host);
 }
 
+/* ---- What a host says of a task on its way ---- */
+
+static void say_delta(struct simulated_call *host, char *task_id, uint32_t epoch, const char *text)
+{
+    Polos__V1__HostDelta delta = POLOS__V1__HOST_DELTA__INIT;
+    Polos__V1__HostDelta *deltas[] = {&delta};
+    Polos__V1__ToolServiceConnectRequest envelope = POLOS__V1__TOOL_SERVICE_CONNECT_REQUEST__INIT;
+    delta.task_id = task_id;
+    delta.epoch = epoch;
+    delta.text = (char *)text;
+    envelope.deltas = deltas;
+    envelope.n_deltas = 1;
+    simulated_call_message(host, &envelope.base);
+}
+
+/* Those who asked are shown it; it is no fact, so that nobody else is. */
+static void what_is_said_on_the_way_is_shown_to_who_wants_it(void **state)
+{
+    (void)state;
+    struct world world;
+    struct simulated_call *host = begin(&world);
+    char run_id[UUID_TEXT_BYTES];
+    world_start_workflow(&world, run_id);
+    struct simulated_call *watchers[2];
+    size_t before[2];
+    for (int wants = 0; wants < 2; wants++) {
+        Polos__V1__RunServiceWatchRequest request = POLOS__V1__RUN_SERVICE_WATCH_REQUEST__INIT;
+        request.run_id = run_id;
+        request.deltas = wants;
+        watchers[wants] = simulated_call_start(&world.api, RUNS "Watch", &request.base);
+        world_rounds(&world);
+        before[wants] = watchers[wants]->sent_count;
+    }
+    Polos__V1__ServerMessage *given = last_of(host, POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK);
+    say_delta(host, given->task->task_id, given->task->epoch, "half way");
+    world_rounds(&world);
+    assert_int_equal(host->finishes, 0);
+    assert_int_equal(watchers[0]->sent_count, before[0]);
+    assert_int_equal(watchers[1]->sent_count, before[1] + 1);
+    Polos__V1__RunServiceWatchResponse *shown = simulated_call_sent(watchers[1], before[1]);
+    assert_non_null(shown->delta);
+    assert_string_equal(shown->delta->text, "half way");
+    free_message(shown);
+    for (int wants = 0; wants < 2; wants++) {
+        simulated_call_closed(watchers[wants]);
+        world_rounds(&world);
+        simulated_call_release(watchers[wants]);
+    }
+    say_delta(host, (char *)"no task", 1, "x");
+    world_rounds(&world);
+    assert_int_equal(host->finishes, 1);
+    assert_int_equal(host->error.code, CODE_INVALID_ARGUMENT);
+    assert_true(str_is(host->error.field, "delta.task_id"));
+    simulated_call_release(host);
+    free_message(given);
+    world_fini(&world);
+}
+
+/* ---- Starts ---- */
+
+static void a_key_stands_for_what_was_started(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 0);
+    Polos__V1__StartOptions options = POLOS__V1__START_OPTIONS__INIT;
+    options.idempotency_key = (char *)"k";
+    Polos__V1__WorkflowServiceStartRequest flow = POLOS__V1__WORKFLOW_SERVICE_START_REQUEST__INIT;
+    flow.workflow_id = (char *)"flow";
+    flow.options = &options;
+    free_message(world_ask(&world, "/polos.v1.WorkflowService/Start", &flow.base, CODE_OK));
+    flow.workflow_id = (char *)"other";
+    world_refused(&world, "/polos.v1.WorkflowService/Start", &flow.base, CODE_ALREADY_EXISTS,
+                  "IDEMPOTENCY_KEY_REUSED", "options.idempotency_key");
+    flow.workflow_id = (char *)"flow";
+    flow.input_json = (char *)"1";
+    world_refused(&world, "/polos.v1.WorkflowService/Start", &flow.base, CODE_ALREADY_EXISTS,
+                  "IDEMPOTENCY_KEY_REUSED", "options.idempotency_key");
+    Polos__V1__ToolServiceStartRequest tool = POLOS__V1__TOOL_SERVICE_START_REQUEST__INIT;
+    tool.tool_id = (char *)"flow";
+    tool.options = &options;
+    world_refused(&world, "/polos.v1.ToolService/Start", &tool.base, CODE_ALREADY_EXISTS,
+                  "IDEMPOTENCY_KEY_REUSED", "options.idempotency_key");
+    world_fini(&world);
+}
+
 /* ---- Tools ---- */
 
 static void a_tool_is_started_and_waited_for(void **state)
@@ -504,6 +590,8 @@ int main(void)
         cmocka_unit_test(a_bad_copy_names_the_field),
         cmocka_unit_test(a_run_that_is_deleted_is_gone),
         cmocka_unit_test(a_tree_is_watched_from_any_of_its_positions),
+        cmocka_unit_test(what_is_said_on_the_way_is_shown_to_who_wants_it),
+        cmocka_unit_test(a_key_stands_for_what_was_started),
         cmocka_unit_test(a_tool_is_started_and_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
