@@ -15,6 +15,7 @@
 #include "service/base/base.h"
 #include "service/base/buf.h"
 #include "service/base/crc32c.h"
+#include "service/base/failure.h"
 #include "service/base/sys.h"
 #include "service/base/uuid.h"
 
@@ -220,6 +221,18 @@ static void uuid_refuses_other_forms(void **state)
     assert_false(uuid_parse(STR("0123456789ab7fffbfffffffffffffffffff"), &id));
     assert_false(uuid_parse(STR("01234567-89ab-7fff-bfff-fffffffffff"), &id));
     assert_false(uuid_parse(STR("01234567-89ab-7fff-bfff-fffffffffffg"), &id));
+    static const size_t dashes[] = {8, 13, 18, 23};
+    for (size_t i = 0; i < COUNT_OF(dashes); i++) {
+        char text[] = "01234567-89ab-7fff-bfff-ffffffffffff";
+        text[dashes[i]] = '0';
+        assert_false(uuid_parse(str_of(text), &id));
+    }
+    static const char others[] = {'/', ':', '@', 'G', '`', 'g', ' '};
+    for (size_t i = 0; i < COUNT_OF(others); i++) {
+        char text[] = "01234567-89ab-7fff-bfff-ffffffffffff";
+        text[i] = others[i];
+        assert_false(uuid_parse(str_of(text), &id));
+    }
     assert_false(uuid_parse(STR("{1234567-89ab-7fff-bfff-fffffffffff}"), &id));
     assert_int_equal(id.bytes[0], 1);
     assert_true(uuid_is_zero((uuid){{0}}));
@@ -271,6 +284,67 @@ static void log_line_is_one_line(void **state)
     assert_memory_equal(line + len - 5, "v...\n", 5);
 }
 
+/* Lines below the level are left out; the ones at it are not. */
+static void log_lines_have_a_level(void **state)
+{
+    (void)state;
+    static const char *const words[] = {" debug ", " info  ", " warn  ", " error "};
+    for (int level = LOG_DEBUG; level <= LOG_ERROR; level++) {
+        int ends[2];
+        char text[4096];
+        int old = dup(STDERR_FILENO);
+        assert_int_equal(pipe(ends), 0);
+        dup2(ends[1], STDERR_FILENO);
+        log_level_set((enum log_level)level);
+        for (int said = LOG_DEBUG; said <= LOG_ERROR; said++) {
+            log_line((enum log_level)said, "said", "level=%d", said);
+        }
+        dup2(old, STDERR_FILENO);
+        close(old);
+        close(ends[1]);
+        ssize_t len = read(ends[0], text, sizeof(text) - 1);
+        close(ends[0]);
+        assert_true(len > 0);
+        text[len] = '\0';
+        for (int said = LOG_DEBUG; said <= LOG_ERROR; said++) {
+            assert_int_equal(strstr(text, words[said]) != NULL, said >= level);
+        }
+    }
+    log_level_set(LOG_INFO);
+}
+
+/* What cannot be read of a run is another thing than a run that is not there, or a bad disk. */
+static void failures_of_runs_are_told_apart(void **state)
+{
+    (void)state;
+    static const struct {
+        enum code code;
+        enum code told;
+        enum reason reason;
+        const char *field;
+        const char *message;
+    } rows[] = {
+        {CODE_NOT_FOUND, CODE_NOT_FOUND, REASON_RUN_NOT_FOUND, "run_id", "there is no run"},
+        {CODE_DATA_LOSS, CODE_DATA_LOSS, REASON_RUN_UNREADABLE, "", "is set apart: because"},
+        {CODE_FAILED_PRECONDITION, CODE_DATA_LOSS, REASON_RUN_UNREADABLE, "",
+         "is set apart: because"},
+        {CODE_UNAVAILABLE, CODE_UNAVAILABLE, REASON_STORE_DAMAGED, "", "because"},
+    };
+    struct arena arena;
+    arena_init(&arena, 0);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct failure failure = failure_of_run(status_make(rows[i].code, "because"), &arena);
+        assert_true(failure_happened(&failure));
+        assert_int_equal(failure.code, rows[i].told);
+        assert_int_equal(failure.reason, rows[i].reason);
+        assert_true(str_is(failure.field, rows[i].field));
+        assert_non_null(strstr(arena_cstr(&arena, failure.message), rows[i].message));
+    }
+    assert_false(failure_happened(NULL));
+    assert_false(failure_happened(&(struct failure){0}));
+    arena_fini(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +363,8 @@ int main(void)
         cmocka_unit_test(uuid_refuses_other_forms),
         cmocka_unit_test(clocks_and_randomness),
         cmocka_unit_test(log_line_is_one_line),
+        cmocka_unit_test(log_lines_have_a_level),
+        cmocka_unit_test(failures_of_runs_are_told_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -223,6 +223,13 @@ static void test_decodes_strings(void **state)
     } rows[] = {
         {"\"\"", ""},
         {"\"a\\n\\\"\\/\\\\\\u00e9\"", "a\n\"/\\\xc3\xa9"},
+        {"\"\\b\\f\\n\\r\\t\"", "\b\f\n\r\t"},
+        {"\"\\uABCD\\uabcd\"", "\xea\xaf\x8d\xea\xaf\x8d"},
+        {"\"\\ud800\\udc00\\udbff\\udfff\"", "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf"},
+        {"\"\\ud7ff\\ue000\"", "\xed\x9f\xbf\xee\x80\x80"},
+        {"\"\\ud83d\\ue000\"", "\xef\xbf\xbd\xee\x80\x80"},
+        {"\"\\ud83d\\n\"", "\xef\xbf\xbd\n"},
+        {" \"a\" ", "a"},
         {"\"\\ud83d\\ude00\"", "\xf0\x9f\x98\x80"},
         {"\"x\\ud83dy\"", "x\xef\xbf\xbdy"},
         {"\"\\ude00\\ud83d\"", "\xef\xbf\xbd\xef\xbf\xbd"},
@@ -243,8 +250,25 @@ static void test_decodes_strings(void **state)
     assert_int_equal(decoded.len, 3);
     assert_memory_equal(decoded.ptr, "a\0b", 3);
     assert_false(json_string_decode(STR("12"), &decoded));
+    assert_false(json_string_decode(STR("\""), &decoded));
+    assert_false(json_string_decode(STR("\"a"), &decoded));
+    assert_false(json_string_decode(STR("a\""), &decoded));
     assert_int_equal(decoded.len, 3);
     buf_fini(&decoded);
+}
+
+static void test_compares_strings(void **state)
+{
+    (void)state;
+    assert_true(json_string_is(STR("\"a\""), STR("a")));
+    assert_true(json_string_is(STR("\"\""), STR("")));
+    assert_true(json_string_is(STR("\"\\u0061\""), STR("a")));
+    assert_false(json_string_is(STR("\"\\u0061\""), STR("b")));
+    assert_false(json_string_is(STR("\"a\""), STR("b")));
+    assert_false(json_string_is(STR("\"a\""), STR("")));
+    assert_false(json_string_is(STR("a"), STR("a")));
+    assert_false(json_string_is(STR("\""), STR("")));
+    assert_false(json_string_is(STR("[a]"), STR("a")));
 }
 
 static void test_reads_scalars(void **state)
@@ -259,11 +283,22 @@ static void test_reads_scalars(void **state)
     assert_false(json_to_u64(STR("-1"), &whole));
     assert_false(json_to_u64(STR("1.0"), &whole));
     assert_false(json_to_u64(STR_EMPTY, &whole));
+    assert_false(json_to_u64(STR("99999999999999999999"), &whole));
+    assert_true(whole == UINT64_MAX);
+    assert_true(json_to_u64(STR(" 0 "), &whole) && whole == 0);
+    assert_true(json_to_u64(STR("109"), &whole) && whole == 109);
+    assert_false(json_to_u64(STR("1:"), &whole) || json_to_u64(STR("1/"), &whole));
+    char long_number[65] = "1";
+    memset(long_number + 1, '0', 63);
+    assert_false(json_to_double(str_of(long_number), &number)); /* Of 64 digits. */
+    long_number[63] = '\0';
+    assert_true(json_to_double(str_of(long_number), &number));
     assert_true(json_to_double(STR("-2.5e1"), &number));
     assert_true(number < -24.9 && number > -25.1);
     assert_false(json_to_double(STR("\"1\""), &number));
     assert_true(json_to_bool(STR("true"), &truth) && truth);
-    assert_false(json_to_bool(STR("1"), &truth));
+    assert_true(json_to_bool(STR(" false "), &truth) && !truth);
+    assert_false(json_to_bool(STR("1"), &truth) || json_to_bool(STR("true1"), &truth));
 }
 
 static void test_merges_without_reprinting(void **state)
@@ -360,6 +395,7 @@ int main(void)
         cmocka_unit_test(test_finds_raw_slices),
         cmocka_unit_test(test_walks_arrays),
         cmocka_unit_test(test_decodes_strings),
+        cmocka_unit_test(test_compares_strings),
         cmocka_unit_test(test_reads_scalars),
         cmocka_unit_test(test_merges_without_reprinting),
         cmocka_unit_test(test_stays_inside_damaged_text),
