@@ -71,7 +71,7 @@ static void draining(void *context)
     note(fixture->log, "draining;");
 }
 
-static void settled(void *context, struct polos_task *task, const struct polos_error *error)
+void fixture_settled(void *context, struct polos_task *task, const struct polos_error *error)
 {
     struct fixture *fixture = polos_task_context(task);
     note(fixture->log, "%s %s;", error == NULL ? "durable" : error->reason, (const char *)context);
@@ -265,6 +265,12 @@ bool fixture_receive_stop(struct fixture *fixture, uint64_t seq, const char *id,
     return receive(fixture, seq, 0, POLOS__V1__SERVER_MESSAGE__MESSAGE_STOP_TASK, &message);
 }
 
+bool fixture_receive_drain(struct fixture *fixture, uint64_t seq)
+{
+    Polos__V1__ServerDrain message = POLOS__V1__SERVER_DRAIN__INIT;
+    return receive(fixture, seq, 0, POLOS__V1__SERVER_MESSAGE__MESSAGE_DRAIN, &message);
+}
+
 bool fixture_receive_refused(struct fixture *fixture, uint64_t seq, uint64_t refused_seq,
                              const char *reason)
 {
@@ -359,7 +365,7 @@ void fixture_open(struct fixture *fixture)
 
 bool fixture_step(struct fixture *fixture, const char *key)
 {
-    return polos_step_done(fixture->task, key, &fixture_value, settled, (void *)key);
+    return polos_step_done(fixture->task, key, &fixture_value, fixture_settled, (void *)key);
 }
 
 bool fixture_request(struct fixture *fixture, const char *key)

@@ -31,6 +31,9 @@ extern const struct polos_outcome fixture_value;
 void fixture_came(void *context, struct polos_task *task, const struct polos_error *error,
                   const Polos__V1__TaskOutcome *outcome);
 
+/* Logs that a step is durable, or why it is not; the context is its key. */
+void fixture_settled(void *context, struct polos_task *task, const struct polos_error *error);
+
 void fixture_expect_log(struct fixture *fixture, const char *expected);
 bool fixture_receive_ack(struct fixture *fixture, uint64_t ack);
 bool fixture_receive_welcome(struct fixture *fixture, const char *name, bool resumed, uint64_t ack,
@@ -48,6 +51,7 @@ bool fixture_receive_facts(struct fixture *fixture, const char *id, uint32_t fir
 bool fixture_receive_cancel(struct fixture *fixture, uint64_t seq, const char *id, uint32_t epoch);
 bool fixture_receive_stop(struct fixture *fixture, uint64_t seq, const char *id, uint32_t epoch,
                           Polos__V1__StopTask__Reason reason);
+bool fixture_receive_drain(struct fixture *fixture, uint64_t seq);
 bool fixture_receive_refused(struct fixture *fixture, uint64_t seq, uint64_t refused_seq,
                              const char *reason);
 void fixture_expect_said(struct fixture *fixture, const char *expected);
