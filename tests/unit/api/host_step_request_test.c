@@ -221,6 +221,23 @@ static void resumes(void **state)
     assert_true(str_is(taken.request.step_key, "approve"));
     assert_true(str_is(taken.request.data, "true"));
     arena_fini(&taken.arena);
+    resume.suspension_id = (char *)"01020304-0506-7708-890a-0b0c0d0e0f10.7";
+    const char *both = "pass it, or run_id and step_key, but not both";
+    fault(&order, "step_request.resume.suspension_id", both);
+    resume.step_key = (char *)"";
+    fault(&order, "step_request.resume.suspension_id", both);
+    resume.step_key = (char *)"approve";
+    resume.run_id = (char *)"";
+    fault(&order, "step_request.resume.suspension_id", both);
+    resume.step_key = (char *)"";
+    fine(&taken, &order);
+    assert_int_equal(taken.request.run.bytes[15], 16);
+    arena_fini(&taken.arena);
+    resume.suspension_id = (char *)"01020304-0506-7708-890a-0b0c0d0e0f10.0";
+    fault(&order, "step_request.resume.suspension_id",
+          "pass the id of a suspension as it is listed");
+    resume.suspension_id = (char *)"";
+    resume.run_id = (char *)"01020304-0506-7708-890a-0b0c0d0e0f10";
     resume.step_key = text_of_len(CHECK_STEP_KEY_BYTES_MAX + 1);
     fault(&order, "step_request.resume.step_key", "it has 513 bytes, the limit is 512");
     resume.step_key = (char *)"";

@@ -115,6 +115,27 @@ static void gets_one(void **state)
     world_fini(&world);
 }
 
+static void deletes_one(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 0);
+    free_message(put(&world, definition("mail", 5)));
+    free_message(put(&world, definition("post", 5)));
+    Polos__V1__QueueServiceDeleteRequest request = POLOS__V1__QUEUE_SERVICE_DELETE_REQUEST__INIT;
+    const char *path = "/polos.v1.QueueService/Delete";
+    request.name = (char *)"";
+    world_refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "name");
+    request.name = (char *)"mail";
+    free_message(world_ask(&world, path, &request.base, CODE_OK));
+    world_refused(&world, path, &request.base, CODE_NOT_FOUND, "QUEUE_NOT_FOUND", "name");
+    Polos__V1__QueueServiceListResponse *page = list(&world, 0, "");
+    assert_int_equal(page->n_queues, 1);
+    assert_string_equal(page->queues[0]->definition->name, "post");
+    free_message(page);
+    world_fini(&world);
+}
+
 static void refuses_tokens_that_are_none(void **state)
 {
     (void)state;
@@ -281,6 +302,7 @@ int main(void)
         cmocka_unit_test(keeps_what_it_is_told),
         cmocka_unit_test(takes_a_new_period_alone),
         cmocka_unit_test(gets_one),
+        cmocka_unit_test(deletes_one),
         cmocka_unit_test(refuses_tokens_that_are_none),
         cmocka_unit_test(lists_page_by_page),
         cmocka_unit_test(refuses_what_makes_no_sense),

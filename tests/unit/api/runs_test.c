@@ -395,6 +395,40 @@ static void a_run_that_is_deleted_is_gone(void **state)
     world_fini(&world);
 }
 
+static void a_bad_filter_names_the_field(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 0);
+    Polos__V1__RunServiceListRequest list = POLOS__V1__RUN_SERVICE_LIST_REQUEST__INIT;
+    Polos__V1__RunFilter filter = POLOS__V1__RUN_FILTER__INIT;
+    Polos__V1__RunStatus statuses[] = {POLOS__V1__RUN_STATUS__RUN_STATUS_FAILED,
+                                       (Polos__V1__RunStatus)77};
+    Google__Protobuf__Timestamp time = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+    list.filter = &filter;
+    time.nanos = -1;
+    filter.created_after = &time;
+    world_refused(&world, RUNS "List", &list.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                  "filter.created_after");
+    filter.created_after = NULL;
+    filter.created_before = &time;
+    world_refused(&world, RUNS "List", &list.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                  "filter.created_before");
+    filter.created_before = NULL;
+    filter.statuses = statuses;
+    filter.n_statuses = COUNT_OF(statuses);
+    world_refused(&world, RUNS "List", &list.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                  "filter.statuses[1]");
+    statuses[1] = POLOS__V1__RUN_STATUS__RUN_STATUS_UNSPECIFIED;
+    world_refused(&world, RUNS "List", &list.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                  "filter.statuses[1]");
+    filter.n_statuses = 0;
+    filter.parent_run_id = (char *)"x";
+    world_refused(&world, RUNS "List", &list.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                  "filter.parent_run_id");
+    world_fini(&world);
+}
+
 /* ---- A tree ---- */
 
 /* Its positions are told as one stream, from any of them on. */
@@ -589,6 +623,7 @@ int main(void)
         cmocka_unit_test(a_retry_with_the_same_key_is_one),
         cmocka_unit_test(a_bad_copy_names_the_field),
         cmocka_unit_test(a_run_that_is_deleted_is_gone),
+        cmocka_unit_test(a_bad_filter_names_the_field),
         cmocka_unit_test(a_tree_is_watched_from_any_of_its_positions),
         cmocka_unit_test(what_is_said_on_the_way_is_shown_to_who_wants_it),
         cmocka_unit_test(a_key_stands_for_what_was_started),

@@ -337,6 +337,26 @@ static void test_a_released_task_goes_back(void **state)
     fixture_close(&fixture);
 }
 
+static void test_an_error_is_said_whole(void **state)
+{
+    static struct polos_session_envelope envelope;
+    static const struct polos_outcome outcomes[] = {{.error_type = "Oops", .error_message = "why"},
+                                                    {.error_type = "Oops"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++) {
+        struct fixture fixture;
+        fixture_open(&fixture);
+        assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
+        polos_task_done(fixture.task, &outcomes[i]);
+        assert_true(polos_session_next(fixture.session, &envelope));
+        const Polos__V1__TaskOutcome *outcome = envelope.messages[0]->task_done->outcome;
+        assert_int_equal(outcome->result_case, POLOS__V1__TASK_OUTCOME__RESULT_ERROR);
+        assert_string_equal(outcome->error->type, "Oops");
+        assert_string_equal(outcome->error->message, i == 0 ? "why" : "");
+        fixture_close(&fixture);
+    }
+}
+
 static void test_all_tasks_are_given_back_at_once(void **state)
 {
     struct fixture fixture;
@@ -507,6 +527,7 @@ int main(void)
         cmocka_unit_test(test_a_welcome_that_makes_no_sense_is_an_error),
         cmocka_unit_test(test_a_heartbeat_is_said_when_it_is_open),
         cmocka_unit_test(test_a_released_task_goes_back),
+        cmocka_unit_test(test_an_error_is_said_whole),
         cmocka_unit_test(test_all_tasks_are_given_back_at_once),
         cmocka_unit_test(test_a_stop_says_why),
         cmocka_unit_test(test_the_server_may_go_away),

@@ -358,6 +358,47 @@ static void another_status_is_an_error_whatever_the_body(void **state)
           "failed:UNAVAILABLE/MODEL_OVERLOADED/again m");
 }
 
+static void note_delta(void *context, enum model_delta_kind kind, str text)
+{
+    assert_int_equal(kind, MODEL_DELTA_TEXT);
+    buf_printf((struct buf *)context, STR_FMT "|", STR_ARG(text));
+}
+
+/* A character is shown with its last byte, not with the next one. */
+static void what_is_whole_is_shown_at_once(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *piece; /* Of a text. */
+        const char *shown; /* After it. */
+    } rows[] = {
+        {"a", "a|"},
+        {"\xe2\x82", "a|"},
+        {"\xac", "a|\xe2\x82\xac|"},
+        {"\xf0\x9f", "a|\xe2\x82\xac|"},
+        {"\x98", "a|\xe2\x82\xac|"},
+        {"\x80", "a|\xe2\x82\xac|\xf0\x9f\x98\x80|"},
+        {"\\ud83d", "a|\xe2\x82\xac|\xf0\x9f\x98\x80|"},
+        {"\\ude00", "a|\xe2\x82\xac|\xf0\x9f\x98\x80|\xf0\x9f\x98\x80|"},
+    };
+    struct buf shown = {0};
+    const struct reply_options options = {.delta = note_delta, .context = &shown};
+    struct attempt *attempt =
+        attempt_new(provider_find(STR("openai_chat")), STR("http://x"), &options);
+    attempt_head(attempt, 200, STR_EMPTY, 0);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct buf record = {0};
+        buf_printf(&record, "data: {\"choices\":[{\"delta\":{\"content\":\"%s\"}}]}\n\n",
+                   rows[i].piece);
+        assert_int_equal(attempt_bytes(attempt, buf_str(&record)), ATTEMPT_OPEN);
+        assert_true(str_is(buf_str(&shown), rows[i].shown));
+        assert_true(attempt_has_shown(attempt));
+        buf_fini(&record);
+    }
+    attempt_free(attempt);
+    buf_fini(&shown);
+}
+
 static void a_web_page_is_no_model(void **state)
 {
     (void)state;
@@ -441,6 +482,7 @@ int main(void)
         cmocka_unit_test(a_stream_is_known_by_its_bytes),
         cmocka_unit_test(a_connection_that_broke_is_no_models_fault),
         cmocka_unit_test(another_status_is_an_error_whatever_the_body),
+        cmocka_unit_test(what_is_whole_is_shown_at_once),
         cmocka_unit_test(a_web_page_is_no_model),
         cmocka_unit_test(what_an_inner_address_said_is_hidden),
         cmocka_unit_test(bodies_are_bounded),

@@ -37,6 +37,10 @@ static const struct misfit misfits[] = {
     {"{\"type\":[\"string\",\"null\"]}", "1.5", "answer: must be a string or null, is 1.5"},
     {"{\"type\":\"integer\"}", "1.5", "answer: must be a whole number, is 1.5"},
     {"{\"type\":\"integer\"}", "1.0", NULL},
+    {"{\"type\":\"integer\"}",
+     "1.234567890123456789012345678901234567890123456789012345678901234567890",
+     "answer: must be a whole number, is "
+     "1.2345678901234567890123456789012345678901234567890123456789"},
     {"{\"required\":[\"a\",\"b c\"]}", "{}", "answer.a: is missing; answer[\"b c\"]: is missing"},
     {"{\"properties\":{\"a\":true},\"additionalProperties\":false}", "{\"a\":1,\"b\":2}",
      "answer.b: is not a member it may have"},
