@@ -200,6 +200,40 @@ static void tasks_go_out(void **state)
     release(envelope);
 }
 
+static void ends_of_tasks_go_out(void **state)
+{
+    (void)state;
+    const struct held_task lost = {.task = ref(), .epoch = 8};
+    struct server_message message = {
+        .seq = 1,
+        .kind = SERVER_MESSAGE_STOP,
+        .cancelled = lost,
+        .stop = STOP_DEADLINE,
+    };
+    Polos__V1__ServerMessage *got;
+    Polos__V1__ToolServiceConnectResponse *envelope = packed(&message, &got);
+    assert_int_equal(got->message_case, POLOS__V1__SERVER_MESSAGE__MESSAGE_STOP_TASK);
+    assert_string_equal(got->stop_task->task_id, task_id);
+    assert_int_equal(got->stop_task->epoch, 8);
+    assert_int_equal(got->stop_task->reason, POLOS__V1__STOP_TASK__REASON__REASON_DEADLINE);
+    release(envelope);
+    message = (struct server_message){
+        .seq = 2, .kind = SERVER_MESSAGE_CANCEL, .cancelled = lost, .grace_ms = 2500};
+    envelope = packed(&message, &got);
+    assert_int_equal(got->message_case, POLOS__V1__SERVER_MESSAGE__MESSAGE_CANCEL_TASK);
+    assert_int_equal(got->cancel_task->grace->seconds, 2);
+    assert_int_equal(got->cancel_task->grace->nanos, 500000000);
+    assert_int_equal(got->cancel_task->epoch, 8);
+    assert_string_equal(got->cancel_task->task_id, task_id);
+    release(envelope);
+    message = (struct server_message){.seq = 3, .kind = SERVER_MESSAGE_YIELD, .cancelled = lost};
+    envelope = packed(&message, &got);
+    assert_int_equal(got->message_case, POLOS__V1__SERVER_MESSAGE__MESSAGE_YIELD_TASK);
+    assert_int_equal(got->yield_task->epoch, 8);
+    assert_string_equal(got->yield_task->task_id, task_id);
+    release(envelope);
+}
+
 static void the_rest_goes_out(void **state)
 {
     (void)state;
@@ -223,33 +257,6 @@ static void the_rest_goes_out(void **state)
     assert_int_equal(envelope->welcome->lost[0]->epoch, 8);
     assert_string_equal(envelope->welcome->lost[0]->task_id, task_id);
     assert_string_equal(envelope->welcome->server_version, API_VERSION);
-    release(envelope);
-    message = (struct server_message){
-        .seq = 1,
-        .kind = SERVER_MESSAGE_STOP,
-        .cancelled = lost,
-        .stop = STOP_DEADLINE,
-    };
-    envelope = packed(&message, &got);
-    assert_int_equal(got->message_case, POLOS__V1__SERVER_MESSAGE__MESSAGE_STOP_TASK);
-    assert_string_equal(got->stop_task->task_id, task_id);
-    assert_int_equal(got->stop_task->epoch, 8);
-    assert_int_equal(got->stop_task->reason, POLOS__V1__STOP_TASK__REASON__REASON_DEADLINE);
-    release(envelope);
-    message = (struct server_message){
-        .seq = 2, .kind = SERVER_MESSAGE_CANCEL, .cancelled = lost, .grace_ms = 2500};
-    envelope = packed(&message, &got);
-    assert_int_equal(got->message_case, POLOS__V1__SERVER_MESSAGE__MESSAGE_CANCEL_TASK);
-    assert_int_equal(got->cancel_task->grace->seconds, 2);
-    assert_int_equal(got->cancel_task->grace->nanos, 500000000);
-    assert_int_equal(got->cancel_task->epoch, 8);
-    assert_string_equal(got->cancel_task->task_id, task_id);
-    release(envelope);
-    message = (struct server_message){.seq = 3, .kind = SERVER_MESSAGE_YIELD, .cancelled = lost};
-    envelope = packed(&message, &got);
-    assert_int_equal(got->message_case, POLOS__V1__SERVER_MESSAGE__MESSAGE_YIELD_TASK);
-    assert_int_equal(got->yield_task->epoch, 8);
-    assert_string_equal(got->yield_task->task_id, task_id);
     release(envelope);
     message = (struct server_message){
         .seq = 3,
@@ -293,6 +300,7 @@ int main(void)
         cmocka_unit_test(messages_go_out_together),
         cmocka_unit_test(envelopes_are_bounded),
         cmocka_unit_test(tasks_go_out),
+        cmocka_unit_test(ends_of_tasks_go_out),
         cmocka_unit_test(the_rest_goes_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
