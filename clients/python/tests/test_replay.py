@@ -323,6 +323,54 @@ async def test_random_programs_do_the_same_in_every_life():
             assert await live(program, settled, known, chance.randrange(1, 5)) == whole
 
 
+class Waiting(Journal):
+    """Takes orders, and lets go."""
+
+    let_go_count = 0
+
+    def order(self, task_id: str, order: Any) -> bool:
+        return True
+
+    def let_go(self, task_id: str) -> bool:
+        self.let_go_count += 1
+        return True
+
+
+async def test_code_is_let_go_of_only_when_it_has_seen_all_that_came():
+    """What it was told nobody tells it again: it would wait for ever for what has come."""
+    order = steps_pb2.StepRequest(key="for ever")
+    journal, seen = Waiting([]), []
+    execution = Execution(host_pb2.Task(task_id="t"), journal, 0)
+    due = execution._parking._due  # as a timer of the loop at any time
+
+    async def waits(key: str, outcome: Any = None) -> None:
+        assert await execution.recall(key, "sleep") is None
+        await execution.order(steps_pb2.StepRequest(key=key), "sleep")
+        seen.append(key)
+
+    async def code() -> None:
+        await execution.begin(None)
+        await asyncio.gather(*(waits(key) for key in ("a", "b", order.key)))
+
+    context = contextvars.Context()
+    context.run(current_task.set, "t")
+    task = context.run(asyncio.get_running_loop().create_task, code())
+    while len(execution._asks) < 3:
+        await asyncio.sleep(0)
+    for key in ("a", "b"):
+        execution.settled(key, steps_pb2.TaskOutcome(value_json="null"))
+        due()
+    while len(seen) < 2:
+        assert journal.let_go_count == 0
+        due()
+        await asyncio.sleep(0)
+    while journal.let_go_count == 0:
+        await asyncio.sleep(0.001)  # its own timer
+    assert execution.parked and seen == ["a", "b"]
+    execution.close()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_code_with_a_timer_of_its_own_is_waited_for():
     async def program(step, trace) -> None:
         async def late() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import random
 import subprocess
 import sys
 import time
@@ -32,6 +34,7 @@ from polos import (
 )
 
 SECONDS = 20
+RACES = int(os.environ.get("RACES", "20"))
 
 
 class Point(BaseModel):
@@ -366,3 +369,70 @@ async def test_hosts_that_are_killed_at_every_message(server_of_the_dead, tmp_pa
             heir.kill()
             heir.wait()
         await client.close()
+
+
+# ---- races ----
+
+
+async def nested(depth: int, work: Any) -> Any:
+    """So many gathers deep."""
+    if depth == 0:
+        return await work()
+    (found,) = await asyncio.gather(nested(depth - 1, work))
+    return found
+
+
+async def test_races_go_the_same_way_in_every_life(server, client, monkeypatch, caplog):
+    """Steps, waits, events and children against each other, each in a task of its own; who comes
+    first decides what is done next. The code lives many times, and the server is killed meanwhile.
+    """
+    monkeypatch.setenv("POLOS_WAIT_THRESHOLD_SECONDS", "0")
+    lives: dict[str, list[list[str]]] = {}
+
+    @workflow
+    async def child(ctx, seconds: float):
+        await ctx.step.wait_for("pause", seconds=seconds)
+
+    @workflow
+    async def racing(ctx, seed: int):
+        chance, trace = random.Random(seed), []
+        lives.setdefault(ctx.execution_id, []).append(trace)
+        seconds = [chance.choice([0.01, 0.1, 0.25]) for _ in range(5)]
+        works = {
+            "step": lambda: ctx.step.run("step", asyncio.sleep, seconds[0]),
+            "other": lambda: ctx.step.run("other", time.sleep, seconds[1]),
+            "wait": lambda: ctx.step.wait_for("wait", seconds=seconds[2]),
+            "child": lambda: ctx.step.invoke_and_wait("child", child, seconds[3]),
+            "event": lambda: ctx.step.wait_for_event("event", topic=f"race {seed}"),
+            "late": lambda: ctx.step.wait_for("late", seconds=seconds[4]),
+        }
+        left = {
+            asyncio.create_task(nested(chance.randrange(7), work), name=key)
+            for key, work in works.items()
+        }
+        published = False
+        while left:
+            done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                await task  # raises where the code is stopped
+            trace += sorted(task.get_name() for task in done)
+            await ctx.step.run(f"after {'+'.join(trace)}", lambda: None)
+            if not published and (len(trace) > 2 or len(left) == 1):
+                published = True
+                await ctx.step.publish_event(f"after {len(trace)}", f"race {seed}", None)
+        await ctx.step.wait_for("rest", seconds=0.3)  # every code is let go of here, or before
+        return trace
+
+    runs = [await racing.invoke(client, seed, max_retries=0) for seed in range(RACES)]
+    while not lives:
+        await asyncio.sleep(0.01)
+    server.kill()
+    server.start()
+    for run in runs:
+        found = await run.result(client, timeout=60)
+        assert all(trace == found[: len(trace)] for trace in lives[run.id])
+        told = [event.type for event in await client.history(run.id)]
+        assert "TASK_FAILED" not in told  # NON_DETERMINISM
+    assert all(len(each) > 1 for each in lives.values())
+    gc.collect()
+    assert [record for record in caplog.records if record.name == "asyncio"] == []

@@ -154,7 +154,9 @@ class Execution:
         self._at_work: set[str] = set()  # keys of steps whose functions are running
         self._room = asyncio.Semaphore(WAITS_MAX)
         self._busy = 0  # steps at work
-        self._parking = Parking(threshold, self._may_park, self._park, self._next_timer)
+        self._parking = Parking(
+            threshold, self._may_park, self._rests, self._park, self._next_timer
+        )
         self._patience: asyncio.TimerHandle | None = None
         self._diagnosis: asyncio.TimerHandle | None = None
         self._code: asyncio.Task[Any] | None = None
@@ -442,7 +444,6 @@ class Execution:
 
     def _check_alive(self) -> None:
         if self._over or self.parked or self.failure is not None:
-            _mark_retrieved(asyncio.current_task())
             raise self._end()
 
     def _end(self) -> BaseException:
@@ -535,6 +536,9 @@ class Execution:
             ask.is_wait and not ask.future.done() for ask in self._asks.values()
         )
 
+    def _rests(self) -> bool:
+        return self._ready.is_idle(self.task_id) and not self._replay.has_more
+
     def _park(self) -> None:
         if self._over or not self._line.let_go(self.task_id):
             return
@@ -591,6 +595,9 @@ class Execution:
             self._code.cancel()
 
     def _release(self) -> None:
+        """What the code awaits raises CodeStopped, and nobody awaits what its tasks end with."""
+        for task in self._ready.tasks(self.task_id):
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
         for ask in list(self._asks.values()):
             ask.settle(_RELEASED)
 
@@ -621,9 +628,3 @@ def _of_try(fact: Fact) -> str:
 
 def _is_cancellation(outcome: steps_pb2.TaskOutcome) -> bool:
     return outcome.WhichOneof("result") == "error" and outcome.error.type == "CANCELLED"
-
-
-def _mark_retrieved(task: asyncio.Task[Any] | None) -> None:
-    """An asyncio task nobody awaits any more may end with CodeStopped without a word about it."""
-    if task is not None:
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -32,7 +32,8 @@ def wait_threshold() -> float:
 class Parking:
     """A clock that begins anew with everything that happens.
 
-    `only_waits()`: whether the code may be let go of now; `park()` does it; `next_timer()`: when
+    `only_waits()`: whether the code may be let go of; `rests()`: whether it has seen all that it
+    waited for and has come about, as nobody tells it again; `park()` lets go; `next_timer()`: when
     a timer of the code's own is due, in the loop's time; None: it has none.
     """
 
@@ -40,11 +41,13 @@ class Parking:
         self,
         threshold: float,
         only_waits: Callable[[], bool],
+        rests: Callable[[], bool],
         park: Callable[[], None],
         next_timer: Callable[[], float | None],
     ) -> None:
         self._threshold = max(threshold, QUIET_SECONDS)
         self._only_waits = only_waits
+        self._rests = rests
         self._park = park
         self._next_timer = next_timer
         self._handle: asyncio.TimerHandle | None = None
@@ -84,6 +87,9 @@ class Parking:
         if not self._only_waits():
             return
         loop = asyncio.get_running_loop()
+        if not self._rests():
+            self._handle = loop.call_later(QUIET_SECONDS, self._due, context=outside())
+            return
         timer, last = self._next_timer(), self._quiet_since + OWN_TIMERS_SECONDS
         if timer is None or self._hurries or loop.time() >= last:
             self._park()

@@ -252,6 +252,12 @@ class Replay:
         return hidden or bool(self._held) or self._given < len(self._facts)
 
     @property
+    def has_more(self) -> bool:
+        """Whether there are facts that the code has not been given."""
+        self._pass_withdrawn()
+        return self._given < len(self._facts)
+
+    @property
     def is_blocked(self) -> bool:
         """Whether the next fact is one the code has not asked for."""
         self._pass_withdrawn()
