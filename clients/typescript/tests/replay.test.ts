@@ -7,6 +7,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Parking } from "#sdk/execution/parking.js";
 import { Replay, type AskKind, type Fact, type FactKind, type Output } from "#sdk/replay/machine.js";
 
 const step = (key: string): Fact<string> => ({
@@ -206,4 +207,30 @@ test("each life is given a prefix of the journal, whatever the order", () => {
       );
     }
   }
+});
+
+test("code is let go of only when it has been given all that came", async () => {
+  const replay = new Replay<string>();
+  replay.ask("a", "step");
+  replay.ask("b", "step");
+  let givenWhenParked: number | undefined;
+  let given = 0;
+  const alive = setInterval(() => undefined, 1000); // its own timer holds up no process
+  await new Promise<void>((parked) => {
+    const park = (): void => {
+      givenWhenParked = given;
+      parked();
+    };
+    const parking = new Parking(0, () => true, () => !replay.hasMore, park);
+    replay.settle(step("a"));
+    replay.settle(step("b"));
+    parking.touch();
+    const giveOne = (): void => {
+      given += replay.idle(false, true).length;
+      if (given < 2) setTimeout(giveOne, 30); // as on a loop that has much to do
+    };
+    setTimeout(giveOne, 30);
+  });
+  clearInterval(alive);
+  assert.equal(givenWhenParked, 2);
 });

@@ -158,6 +158,7 @@ export class Execution implements Pumped {
     this.parking = new Parking(
       thresholdMs,
       () => this.onlyWaits,
+      () => !this.replay.hasMore,
       () => this.park(),
     );
   }

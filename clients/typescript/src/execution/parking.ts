@@ -21,10 +21,14 @@ export class Parking {
   private timer: NodeJS.Timeout | undefined;
   private thresholdMs: number;
 
-  /** @param onlyWaits whether the code may be let go of now; `park` does it. */
+  /**
+   * @param onlyWaits whether the code may be let go of; `park` does it.
+   * @param rests whether the code has been given all that has come about, as nobody tells it again.
+   */
   constructor(
     thresholdMs: number,
     private readonly onlyWaits: () => boolean,
+    private readonly rests: () => boolean,
     private readonly park: () => void,
   ) {
     this.thresholdMs = Math.max(thresholdMs, QUIET_MS);
@@ -33,11 +37,7 @@ export class Parking {
   /** Something happened. */
   touch(): void {
     this.stop();
-    if (!this.onlyWaits()) return;
-    this.timer = setTimeout(() => {
-      if (this.onlyWaits()) this.park();
-    }, this.thresholdMs);
-    this.timer.unref();
+    if (this.onlyWaits()) this.arm(this.thresholdMs);
   }
 
   /** Code that only waits is let go of at once. */
@@ -54,5 +54,14 @@ export class Parking {
 
   stop(): void {
     clearTimeout(this.timer);
+  }
+
+  private arm(ms: number): void {
+    this.timer = setTimeout(() => {
+      if (!this.onlyWaits()) return;
+      if (this.rests()) this.park();
+      else this.arm(QUIET_MS);
+    }, ms);
+    this.timer.unref();
   }
 }

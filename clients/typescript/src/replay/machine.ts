@@ -241,6 +241,12 @@ export class Replay<Outcome> {
     return this.hidesCancel || this.held.size > 0 || this.next < this.facts.length;
   }
 
+  /** Whether there are facts that the code has not been given. */
+  get hasMore(): boolean {
+    this.passWithdrawn();
+    return this.next < this.facts.length;
+  }
+
   /** Whether the next fact is one the code has not asked for. */
   get isBlocked(): boolean {
     this.passWithdrawn();
