@@ -24,9 +24,11 @@ struct polos_task {
     bool is_done; /* Its TaskDone was given. */
     bool is_owned; /* Its owner has not called polos_task_done() or another end. */
     bool is_cancelling; /* Its owner was told. */
+    bool is_wanted; /* Its place in a queue; its owner was told. */
     bool is_answer_refused;
     void (*stop)(struct polos_task *task, const char *cause);
     void (*cancel)(struct polos_task *task);
+    void (*yield)(struct polos_task *task);
     void *context;
 };
 

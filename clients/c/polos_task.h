@@ -91,6 +91,12 @@ void polos_task_on_stop(struct polos_task *task,
  * stop(task, "cancelled") is called. */
 void polos_task_on_cancel(struct polos_task *task, void (*cancel)(struct polos_task *task));
 
+/* Its run holds a place in a queue that a run below it needs: yield(task) is called at most once,
+ * and polos_task_park() is to be called as soon as the task only waits for what it asked for.
+ * Optional: without it the place is free when the task is parked for another reason, or has ended.
+ */
+void polos_task_on_yield(struct polos_task *task, void (*yield)(struct polos_task *task));
+
 /* The task has ended. One of these four must be called once for each task, also when it was
  * stopped; the pointer is dead afterwards. The answer is sent until the server has it. */
 void polos_task_done(struct polos_task *task, const struct polos_outcome *outcome);

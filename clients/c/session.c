@@ -366,6 +366,18 @@ static void receive_cancel(struct polos_session *session, const Polos__V1__Cance
     polos_task_let_go(task);
 }
 
+static void receive_yield(struct polos_session *session, const Polos__V1__YieldTask *yield)
+{
+    struct polos_task *task = polos_held_find(&session->held, yield->task_id);
+    if (task == NULL || yield->epoch < task->epoch) {
+        return;
+    }
+    task->nodes++;
+    polos_task_want(task);
+    task->nodes--;
+    polos_task_let_go(task);
+}
+
 static const char *cause_of(Polos__V1__StopTask__Reason reason)
 {
     switch ((int)reason) {
@@ -433,6 +445,9 @@ static void receive_new(struct polos_session *session, Polos__V1__ServerMessage 
         break;
     case POLOS__V1__SERVER_MESSAGE__MESSAGE_CANCEL_TASK:
         receive_cancel(session, message->cancel_task);
+        break;
+    case POLOS__V1__SERVER_MESSAGE__MESSAGE_YIELD_TASK:
+        receive_yield(session, message->yield_task);
         break;
     case POLOS__V1__SERVER_MESSAGE__MESSAGE_STOP_TASK:
         receive_stop(session, message->stop_task);

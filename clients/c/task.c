@@ -47,6 +47,11 @@ void polos_task_on_cancel(struct polos_task *task, void (*cancel)(struct polos_t
     task->cancel = cancel;
 }
 
+void polos_task_on_yield(struct polos_task *task, void (*yield)(struct polos_task *task))
+{
+    task->yield = yield;
+}
+
 const Polos__V1__TaskOutcome *polos_task_settled(struct polos_task *task, const char *key)
 {
     const Polos__V1__SettledStep *step = polos_replay_find(&task->replay, task->message, key);
@@ -228,6 +233,15 @@ void polos_task_came(struct polos_task *task, struct said *node,
     assert(node->kind == SAID_STEP_REQUEST && node->task == task);
     task->outcomes++;
     polos_said_settle(node, NULL, outcome);
+}
+
+void polos_task_want(struct polos_task *task)
+{
+    if (!polos_task_is_at_work(task) || task->is_wanted || task->yield == NULL) {
+        return;
+    }
+    task->is_wanted = true;
+    task->yield(task);
 }
 
 void polos_task_cancel(struct polos_task *task)

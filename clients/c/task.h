@@ -13,6 +13,8 @@ void polos_task_answer(struct polos_task *task, const struct polos_outcome *outc
                        bool is_cancelled);
 /* Its run is being cancelled: tells the owner, once. */
 void polos_task_cancel(struct polos_task *task);
+/* Its run's place in a queue is wanted: tells the owner, once. */
+void polos_task_want(struct polos_task *task);
 /* Nothing said of the task counts any more: calls who waits. It may be gone afterwards. */
 void polos_task_stop(struct polos_task *task, const char *cause);
 /* What was asked for under this key has ended. */

@@ -13,6 +13,10 @@
 static_assert((int)RUN_KIND_AGENT == 1 && (int)RUN_KIND_WORKFLOW == 2 && (int)RUN_KIND_TOOL == 3,
               "a kind is the RunKind of the API");
 
+enum {
+    ABOVE_MAX = 16, /* Runs above that are asked for their places; others let go in their time. */
+};
+
 static enum run_kind kind_of(unsigned kind)
 {
     assert(kind > RUN_KIND_NONE && kind < RUN_KIND_COUNT); /* Checked at the edge. */
@@ -121,18 +125,48 @@ static void perform_yield(struct partition *partition, const struct act *act)
 
 static const struct act_kind yield_act = {.name = "yield", .perform = perform_yield};
 
-/* The place that the run holds in its queue is one that a child of the same queue waits for. */
-static void give_place(struct step_request *step)
+/* Whether one of the children waits in that queue. */
+static bool needs_place(const struct step_request *step, str queue)
 {
     const struct host_step_request *wanted = &step->message->step_request;
     const struct run_spec *specs = step->own;
-    str queue = queues_name(step->partition, step->run);
-    bool is_shared = false;
+    bool needs = false;
     for (size_t i = 0; i < wanted->child_count && queue.len > 0; i++) {
-        is_shared |= str_equal(specs[i].options.queue, queue);
+        needs |= str_equal(specs[i].options.queue, queue);
     }
-    if (wanted->waits && is_shared) {
-        act_add(step->partition, &yield_act, step->run)->effect = step->message->task.effect;
+    return needs;
+}
+
+/* The run above whose code waits for this one, and by which of its tasks. NULL: there is none; or
+ * it is not in memory, so no host has it and it holds no place. */
+static struct live_run *waiting_above(struct partition *partition, const struct live_run *run,
+                                      uint32_t *ret_task)
+{
+    const struct tree_place *place = tree_place(partition, run);
+    struct live_run *above = place->parent_effect == 0 ? NULL : runs_find(partition, place->parent);
+    const struct effect *wait =
+        above == NULL ? NULL : engine_effect(&above->state, place->parent_effect);
+    if (wait == NULL || wait->kind != EFFECT_CHILDREN) {
+        return NULL;
+    }
+    *ret_task = wait->owner;
+    assert(wait->owner > 0);
+    return above;
+}
+
+/* The places that the run, and those who wait for it, hold in a queue of its children. */
+static void give_places(struct step_request *step)
+{
+    struct live_run *run = step->run;
+    uint32_t task = step->message->task.effect;
+    if (!step->message->step_request.waits) {
+        return;
+    }
+    for (size_t i = 0; i <= ABOVE_MAX && run != NULL; i++) {
+        if (needs_place(step, queues_name(step->partition, run))) {
+            act_add(step->partition, &yield_act, run)->effect = task;
+        }
+        run = waiting_above(step->partition, run, &task);
     }
 }
 
@@ -143,7 +177,7 @@ static void carry_out(struct step_request *step)
         uuid *ids = arena_alloc(step->arena, count * sizeof(ids[0]));
         start_children(step, step->run->state.effect_next, ids);
         name_children(step, ids);
-        give_place(step);
+        give_places(step);
     }
 }
 

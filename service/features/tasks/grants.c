@@ -156,6 +156,18 @@ bool task_read_facts(struct partition *partition, struct facts_cursor *cursor,
     return status_is_ok(read);
 }
 
+/* Its code waits for runs since an earlier attempt, and they may need its place in a queue. */
+static bool holds_place_for_children(const struct partition *partition, const struct live_run *run,
+                                     uint32_t task)
+{
+    bool waits = false;
+    for (uint32_t i = 0; i < run->state.effect_count; i++) {
+        const struct effect *effect = &run->state.effects[i];
+        waits |= effect->kind == EFFECT_CHILDREN && effect->owner == task;
+    }
+    return waits && queues_name(partition, run).len > 0;
+}
+
 static void perform_give(struct partition *partition, const struct act *act)
 {
     assert(act->run != NULL && act->data != NULL);
@@ -183,6 +195,9 @@ static void perform_give(struct partition *partition, const struct act *act)
         return;
     }
     hosts_give(partition->hosts, act->data, &task);
+    if (task.more == NULL && holds_place_for_children(partition, run, effect->id)) {
+        hosts_yield(partition->hosts, ref); /* It was told to whoever had the task before. */
+    }
 }
 
 static void abandon_give(struct partition *partition, const struct act *act,

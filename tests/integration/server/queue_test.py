@@ -83,6 +83,37 @@ class Queues(polosd.Hosted):
         kid = self.task()
         self.assertEqual(self.server.get(kid.run_id).parent_run_id, run_id)
 
+    def test_a_grandparent_is_asked_for_the_place(self):
+        host = self.host("w", queues=[definition("one", limit=1)])
+        self.start(name="one")
+        top = self.task()
+        host.order(top, "mid", start_runs=steps_pb2.StartRuns(runs=[child("w")], wait=True))
+        mid = self.task()
+        self.assertTrue(host.yields.empty())
+        host.order(mid, "low", start_runs=steps_pb2.StartRuns(
+            runs=[child("w", queue="one", priority=1)], wait=True))
+        asked = host.yields.get(timeout=20)
+        self.assertEqual((asked.task_id, asked.epoch), (top.task_id, top.epoch))
+        host.park(top)
+        low = self.task()
+        self.assertEqual(self.server.get(low.run_id).parent_run_id, mid.run_id)
+        self.assertTrue(host.yields.empty())
+
+    def test_an_attempt_that_waits_for_a_child_is_asked_again(self):
+        host = self.host("w", queues=[definition("two", limit=2)])
+        run_id = self.start(name="two")
+        task = self.task()
+        host.order(task, "kid", start_runs=steps_pb2.StartRuns(
+            runs=[child("w", queue="two")], wait=True))
+        self.assertEqual(host.yields.get(timeout=20).epoch, task.epoch)
+        self.assertEqual(self.server.get(self.task().run_id).parent_run_id, run_id)
+        host.failed(task, "ValueError", "broken", retryable=True)
+        again = self.task()
+        self.assertEqual(again.run_id, run_id)
+        asked = host.yields.get(timeout=20)
+        self.assertEqual((asked.task_id, asked.epoch), (again.task_id, again.epoch))
+        self.assertGreater(again.epoch, task.epoch)
+
     def test_keys_share_a_queue(self):
         host = self.host("w", queues=[definition("mail", limit=3, per_key=2)])
         runs = {self.start(name="mail", key=key): key for key in "aaaabbbb"}

@@ -50,6 +50,13 @@ static void cancel(struct polos_task *task)
     note(fixture->log, "cancel %s;", polos_task_message(task)->task_id);
 }
 
+static void yield(struct polos_task *task)
+{
+    struct fixture *fixture = polos_task_context(task);
+    note(fixture->log, "yield %s;", polos_task_message(task)->task_id);
+    polos_task_park(task);
+}
+
 static void given(void *context, struct polos_task *task)
 {
     struct fixture *fixture = context;
@@ -57,6 +64,7 @@ static void given(void *context, struct polos_task *task)
     polos_task_set_context(task, fixture);
     polos_task_on_stop(task, stop);
     polos_task_on_cancel(task, fixture->cleans_up ? cancel : NULL);
+    polos_task_on_yield(task, fixture->parks ? yield : NULL);
     fixture->task = task;
 }
 
@@ -253,6 +261,14 @@ bool fixture_receive_cancel(struct fixture *fixture, uint64_t seq, const char *i
     message.task_id = (char *)id;
     message.epoch = epoch;
     return receive(fixture, seq, 0, POLOS__V1__SERVER_MESSAGE__MESSAGE_CANCEL_TASK, &message);
+}
+
+bool fixture_receive_yield(struct fixture *fixture, uint64_t seq, const char *id, uint32_t epoch)
+{
+    Polos__V1__YieldTask message = POLOS__V1__YIELD_TASK__INIT;
+    message.task_id = (char *)id;
+    message.epoch = epoch;
+    return receive(fixture, seq, 0, POLOS__V1__SERVER_MESSAGE__MESSAGE_YIELD_TASK, &message);
 }
 
 bool fixture_receive_stop(struct fixture *fixture, uint64_t seq, const char *id, uint32_t epoch,

@@ -23,6 +23,7 @@ struct fixture {
     bool is_cancelling; /* Tasks that come belong to runs that are being cancelled. */
     uint64_t ack; /* With tasks that come. */
     bool cleans_up; /* It wants to be told of cancellations. */
+    bool parks; /* It parks tasks whose places are wanted. */
 };
 
 extern const struct polos_outcome fixture_value;
@@ -49,6 +50,7 @@ bool fixture_receive_more(struct fixture *fixture, uint64_t seq, const char *id,
 /* Fact 0 is child 1 of "children", fact 1 its child 0; the last one is their step request. */
 bool fixture_receive_facts(struct fixture *fixture, const char *id, uint32_t first, bool is_last);
 bool fixture_receive_cancel(struct fixture *fixture, uint64_t seq, const char *id, uint32_t epoch);
+bool fixture_receive_yield(struct fixture *fixture, uint64_t seq, const char *id, uint32_t epoch);
 bool fixture_receive_stop(struct fixture *fixture, uint64_t seq, const char *id, uint32_t epoch,
                           Polos__V1__StopTask__Reason reason);
 bool fixture_receive_drain(struct fixture *fixture, uint64_t seq);

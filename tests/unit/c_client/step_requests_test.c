@@ -31,6 +31,26 @@ static void test_a_cancelled_task_may_clean_up(void **state)
     fixture_close(&fixture);
 }
 
+static void test_a_task_whose_place_is_wanted_is_parked(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    fixture_open(&fixture);
+    assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
+    assert_true(fixture_receive_yield(&fixture, 2, "r.1", 1)); /* Its owner does not ask. */
+    fixture.parks = true;
+    assert_true(fixture_receive_task(&fixture, 3, "r.2", 2, 0));
+    assert_true(fixture_request(&fixture, "a"));
+    assert_true(fixture_receive_yield(&fixture, 4, "r.2", 1)); /* Of a lease that is over. */
+    assert_true(fixture_receive_yield(&fixture, 5, "r.3", 1)); /* Nobody has it. */
+    fixture_expect_log(&fixture, "given r.1;given r.2;");
+    assert_true(fixture_receive_yield(&fixture, 6, "r.2", 2));
+    assert_true(fixture_receive_yield(&fixture, 7, "r.2", 2));
+    fixture_expect_log(&fixture, "yield r.2;");
+    fixture_expect_said(&fixture, "1^7 request a(4) e2;2^7 park e2 seen 0;");
+    fixture_close(&fixture);
+}
+
 static void test_a_cancelled_task_without_cleanup_ends_by_itself(void **state)
 {
     struct fixture fixture;
@@ -232,6 +252,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_cancelled_task_may_clean_up),
+        cmocka_unit_test(test_a_task_whose_place_is_wanted_is_parked),
         cmocka_unit_test(test_a_cancelled_task_without_cleanup_ends_by_itself),
         cmocka_unit_test(test_a_task_may_come_to_be_cancelled),
         cmocka_unit_test(test_a_step_request_is_answered_once),
