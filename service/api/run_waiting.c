@@ -311,6 +311,23 @@ static Polos__V1__Waiting *waiting_for(const struct run_known *known, size_t ind
     return waiting;
 }
 
+/* A step between its tries; its task is at work. */
+static Polos__V1__Waiting *waiting_of_try(const struct tried_step *tried, struct arena *arena)
+{
+    Polos__V1__Waiting *waiting = arena_alloc(arena, sizeof(*waiting));
+    polos__v1__waiting__init(waiting);
+    waiting->kind = POLOS__V1__WAITING__KIND__KIND_RETRY;
+    waiting->step_key = text_of(arena, tried->key);
+    waiting->since = times_instant(arena, tried->failed_ms);
+    waiting->message = text_of(
+        arena,
+        arena_printf(arena, "try %u of the step failed with: " STR_FMT " -- the next is due at %s",
+                     tried->try_number,
+                     STR_ARG(text_cut(arena, tried->failure, RUN_VIEW_SENTENCE_BYTES_MAX)),
+                     text_of_time(arena, tried->retry_at_ms)));
+    return waiting;
+}
+
 /* A parked task is nobody's affair; what its code waits for is listed by itself. */
 static bool is_shown(const struct effect *effect)
 {
@@ -326,10 +343,14 @@ void run_waiting(const struct run_known *known, struct arena *arena, Polos__V1__
     if (engine_is_terminal(state)) {
         return;
     }
-    run->waiting = arena_alloc(arena, ENGINE_EFFECTS_MAX * sizeof(*run->waiting));
+    size_t tried_count = known->facts->tried_count;
+    run->waiting = arena_alloc(arena, (ENGINE_EFFECTS_MAX + tried_count) * sizeof(*run->waiting));
     for (size_t i = 0; i < state->effect_count; i++) {
         if (is_shown(&state->effects[i])) {
             run->waiting[run->n_waiting++] = waiting_for(known, i, arena);
         }
+    }
+    for (size_t i = 0; i < tried_count; i++) {
+        run->waiting[run->n_waiting++] = waiting_of_try(&known->facts->tried[i], arena);
     }
 }

@@ -12,6 +12,12 @@ enum {
     FIRST_RECORDS = 16, /* Looked at for the deployment, which the first lease mostly names. */
 };
 
+/* A step that a newer fact is about than those that are still to come. */
+struct step_seen {
+    uint32_t effect; /* The task. */
+    uint64_t key; /* Its hash; 0: all of them. */
+};
+
 /* What is left to be found on the way back. */
 struct wanted {
     struct run_read *read;
@@ -280,6 +286,17 @@ static bool wants_failure(const struct run_read *read, size_t index)
            read->ret.failures[index].len == 0;
 }
 
+/* Only code that is at work pauses between its tries. */
+static bool wants_tries(const struct run_read *read)
+{
+    bool is_at_work = false;
+    for (size_t i = 0; i < read->ret.state.effect_count; i++) {
+        const struct effect *effect = &read->ret.state.effects[i];
+        is_at_work |= effect_is_task(effect) && effect->state == EFFECT_LEASED;
+    }
+    return is_at_work && read->back_count < RUN_TRIED_RECORDS && read->back_bytes < RUN_TRIED_BYTES;
+}
+
 static bool wants_state(const struct run_read *read)
 {
     return !is_agent(read) && read->ret.state.code_state != CODE_STATE_NONE &&
@@ -300,7 +317,7 @@ static bool wants_record(const struct run_read *read)
 
 static bool wants_more(const struct run_read *read)
 {
-    bool more = wants_record(read) || wants_state(read) || wants_cause(read) ||
+    bool more = wants_record(read) || wants_state(read) || wants_cause(read) || wants_tries(read) ||
                 (read->ret.state.deployment != 0 && read->ret.deployment.len == 0);
     for (size_t i = 0; i < read->ret.state.effect_count && !more; i++) {
         more = wants_name(read, i) || wants_host(read, i) || wants_failure(read, i);
@@ -314,7 +331,9 @@ static bool is_telling(const struct run_read *read, enum event_kind kind)
     bool is_about_effects = kind == EVENT_TASK_REQUESTED || kind == EVENT_LEASE_GRANTED ||
                             kind == EVENT_WAIT_SET || kind == EVENT_TASK_FAILED;
     bool is_cause = kind == EVENT_CANCEL_REQUESTED && wants_cause(read);
-    return is_about_effects || is_cause ||
+    bool is_of_step =
+        kind == EVENT_STEP_TRIED || kind == EVENT_STEP_SETTLED || kind == EVENT_WITHDRAWN;
+    return is_about_effects || is_cause || (is_of_step && wants_tries(read)) ||
            (event_traits(kind)->state_at != 0 && wants_state(read)) ||
            (kind == EVENT_RUN_STARTED && wants_state(read));
 }
@@ -340,8 +359,63 @@ static void see_effect(struct run_read *read, const struct event *event)
     }
 }
 
+/* False: a newer fact was about the step, or its task began anew since. */
+static bool see_step(struct run_read *read, uint32_t effect, uint64_t key)
+{
+    for (size_t i = 0; i < read->step_count; i++) {
+        const struct step_seen *seen = &read->steps[i];
+        if (seen->effect == effect && (seen->key == 0 || seen->key == key)) {
+            return false;
+        }
+    }
+    read->steps = array_reserve_in(&read->read.arena, read->steps, &read->step_capacity,
+                                   read->step_count + 1, sizeof(read->steps[0]));
+    read->steps[read->step_count++] = (struct step_seen){effect, key};
+    return true;
+}
+
+static void see_tried(struct run_read *read, const struct event *event)
+{
+    struct arena *arena = &read->read.arena;
+    size_t index = effect_index(&read->ret.state, event->effect);
+    bool is_newest = see_step(read, event->effect, engine_key(event->step_tried.key));
+    if (!is_newest || index == read->ret.state.effect_count ||
+        read->ret.state.effects[index].state != EFFECT_LEASED) {
+        return;
+    }
+    struct tried_step *tried = (struct tried_step *)read->ret.tried;
+    tried = array_reserve_in(arena, tried, &read->tried_capacity, read->ret.tried_count + 1,
+                             sizeof(tried[0]));
+    tried[read->ret.tried_count++] = (struct tried_step){
+        .effect = event->effect,
+        .key = arena_copy(arena, event->step_tried.key),
+        .try_number = event->step_tried.try_number,
+        .failed_ms = event->time_ms,
+        .retry_at_ms = event->step_tried.retry_at_ms,
+        .failure = arena_copy(arena, event->step_tried.outcome.error_message),
+    };
+    read->ret.tried = tried;
+    assert(read->ret.tried_count <= read->tried_capacity);
+}
+
+static void see_steps(struct run_read *read, const struct event *event)
+{
+    if (event->kind == EVENT_STEP_TRIED) {
+        see_tried(read, event);
+    } else if (event->kind == EVENT_STEP_SETTLED) {
+        see_step(read, event->effect, engine_key(event->step_settled.key));
+    } else if (event->kind == EVENT_WITHDRAWN) {
+        see_step(read, event->effect, engine_key(event->withdrawn.key));
+    } else if (event->kind == EVENT_TASK_FAILED) {
+        see_step(read, event->effect, 0);
+    }
+}
+
 static void see_event(struct run_read *read, const struct event *event, str *ret_state)
 {
+    if (wants_tries(read)) {
+        see_steps(read, event);
+    }
     str state = event_state(event).json;
     *ret_state = state.len > 0 ? state : *ret_state; /* The last of its record counts. */
     if (event->kind == EVENT_CANCEL_REQUESTED) {
@@ -391,6 +465,8 @@ static status see_back(void *context, uint32_t seq, str record, bool *ret_enough
         read->tail_bytes += record.len;
     }
     TRY(see_events(read, record, &wanted->scratch));
+    read->back_count++;
+    read->back_bytes += record.len;
     *ret_enough = !wants_more(read);
     return STATUS_OK;
 }

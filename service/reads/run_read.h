@@ -21,6 +21,19 @@ enum {
 
 enum {
     RUN_AWAITED_MAX = 10, /* Children that are named, of each wait. */
+    RUN_TRIED_RECORDS =
+        16, /* The newest, among which steps that are tried again are looked for ... */
+    RUN_TRIED_BYTES = 256 << 10, /* ... or so many bytes of them, and the one that passes it. */
+};
+
+/* A step of a task that a host has, whose last try failed: it is tried again. */
+struct tried_step {
+    uint32_t effect; /* The task. */
+    str key;
+    uint32_t try_number; /* From 1: the one that failed. */
+    uint64_t failed_ms;
+    uint64_t retry_at_ms; /* When the next is due; it may be under way. */
+    str failure;
 };
 
 /* A run that a wait of this one waits for; it has not ended. */
@@ -48,6 +61,8 @@ struct run_facts {
     str failures[ENGINE_EFFECTS_MAX]; /* Why it failed last, where it is tried again. */
     const struct awaited_child *awaited; /* The first of each wait for children. */
     size_t awaited_count;
+    const struct tried_step *tried; /* The newest first. */
+    size_t tried_count;
     uuid ready_child; /* The first of those that stands ready for a host; zero: none. */
     struct run_row ready_row; /* Its row. */
     uuid unreadable_child; /* Where it waits for children: one that is set apart; zero: none. */
@@ -76,6 +91,12 @@ struct run_read {
     str *tail; /* Newest first. */
     size_t tail_count;
     size_t tail_capacity;
+    size_t back_count; /* Records looked at on the way back, ... */
+    size_t back_bytes; /* ... and their bytes. */
+    struct step_seen *steps; /* That have a newer fact. */
+    size_t step_count;
+    size_t step_capacity;
+    size_t tried_capacity;
 };
 extern const struct read_kind run_kind;
 

@@ -8,7 +8,8 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import child, history_pb2, runs_pb2, schedules_pb2, steps_pb2
+from tests.lib.polosd import (child, common_pb2, history_pb2, host_pb2, runs_pb2, schedules_pb2,
+                              steps_pb2)
 
 
 class Runs(polosd.Hosted):
@@ -150,6 +151,41 @@ class Runs(polosd.Hosted):
         self.server.kill()
         self.server.start()
         self.assertFalse(self.wait(root, or_suspended=True)[0].HasField("ended_at"))
+
+    def tried(self, host, task, number, key, try_number, text):
+        host.send(step_try=host_pb2.StepTry(
+            task_id=task.task_id, epoch=task.epoch, number=number, key=key, try_number=try_number,
+            error=steps_pb2.TaskError(type="ValueError", message=text),
+            pause=polosd.length(60000)))
+
+    def pauses(self, run_id, count):
+        """The steps between their tries, when there are so many of them."""
+        end = time.monotonic() + 20
+        while True:
+            found = [each for each in self.server.get(run_id).waiting
+                     if each.kind == common_pb2.Waiting.KIND_RETRY]
+            if len(found) == count or time.monotonic() > end:
+                self.assertEqual(len(found), count)
+                return {each.step_key: each.message for each in found}
+
+    def test_steps_between_their_tries_are_told(self):
+        host = self.host("top")
+        run_id = self.server.start_workflow("top")
+        task = self.task()
+        self.tried(host, task, 1, "charge", 1, "no card")
+        self.tried(host, task, 2, "mail", 1, "no host")
+        self.tried(host, task, 3, "charge", 2, "still no card")
+        self.until(run_id, "STEP_TRIED", 3)
+        due = self.server.history(run_id)[-1].step_tried.retry_at
+        told = self.pauses(run_id, 2)
+        self.assertIn("try 2 of the step failed with: still no card", told["charge"])
+        self.assertIn(due.ToDatetime().strftime("%Y-%m-%dT%H:%M:%S"), told["charge"])
+        self.assertIn("try 1 of the step failed with: no host", told["mail"])
+        host.step(task, 4, "charge", 1)
+        self.assertEqual(list(self.pauses(run_id, 1)), ["mail"])
+        host.failed(task, "ValueError", "broken", retryable=True)  # What is tried then is new.
+        self.task()
+        self.assertEqual(self.pauses(run_id, 0), {})
 
     def test_mistakes_are_named(self):
         for fields, field in (({"root_run_id": "x"}, "filter.root_run_id"),

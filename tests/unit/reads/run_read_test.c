@@ -119,6 +119,50 @@ static void large_histories_are_read_in_pages(void **unused)
     shelf_fini(&shelf);
 }
 
+static void put_try(struct shelf *shelf, struct run *state, uint32_t number, const char *key)
+{
+    struct event event = {
+        .kind = EVENT_STEP_TRIED,
+        .time_ms = 5000 + number,
+        .effect = 1,
+        .attempt = 1,
+        .step_tried = {.number = number,
+                       .key = str_of(key),
+                       .try_number = number,
+                       .retry_at_ms = 9000 + number,
+                       .outcome = {.failed = true, .error_message = STR("no card")}},
+    };
+    shelf_put(shelf, state, &event, 1);
+}
+
+static void steps_between_their_tries_are_told(void **unused)
+{
+    (void)unused;
+    struct shelf shelf;
+    struct run state;
+    shelf_init(&shelf);
+    start(&shelf, &state, RUN_KIND_WORKFLOW, STR_EMPTY);
+    lease(&shelf, &state);
+    put_try(&shelf, &state, 1, "old"); /* More than so many records ago. */
+    for (uint32_t i = 2; i < RUN_TRIED_RECORDS + 2; i++) {
+        put_try(&shelf, &state, i, i % 2 == 0 ? "a" : "b");
+    }
+    shelf_put_row(&shelf, &state, "flow");
+    struct read *read = read_new(&run_kind);
+    read->run = id;
+    shelf_read(&shelf, read);
+    run_read_live(run_read(read), &state, 0);
+    shelf_read(&shelf, read);
+    const struct run_facts *facts = &run_read(read)->ret;
+    assert_int_equal(facts->tried_count, 2);
+    assert_true(str_is(facts->tried[0].key, "b") && str_is(facts->tried[1].key, "a"));
+    assert_int_equal(facts->tried[0].try_number, RUN_TRIED_RECORDS + 1);
+    assert_int_equal(facts->tried[0].retry_at_ms, 9001 + RUN_TRIED_RECORDS);
+    assert_true(str_is(facts->tried[0].failure, "no card"));
+    read_free(read);
+    shelf_fini(&shelf);
+}
+
 static void histories_end(void **unused)
 {
     (void)unused;
@@ -259,11 +303,9 @@ static void no_run(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(large_histories_are_read_in_pages),
-        cmocka_unit_test(histories_end),
-        cmocka_unit_test(a_large_run_is_read),
-        cmocka_unit_test(an_agents_newest_turns_are_read),
-        cmocka_unit_test(no_run),
+        cmocka_unit_test(large_histories_are_read_in_pages),  cmocka_unit_test(histories_end),
+        cmocka_unit_test(steps_between_their_tries_are_told), cmocka_unit_test(a_large_run_is_read),
+        cmocka_unit_test(an_agents_newest_turns_are_read),    cmocka_unit_test(no_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
