@@ -196,7 +196,8 @@ static void drop_waits(struct waits *waits, struct live_run *run, uint32_t owner
 static void note_key(struct room *room, const struct run *state, const struct event *event)
 {
     const struct effect *wait = engine_effect(state, event->effect);
-    if (wait != NULL && room->step_keys.is_complete) {
+    assert(wait != NULL); /* It ends with this event. */
+    if (room->step_keys.is_complete) {
         step_keys_add(&room->step_keys, wait->owner, wait->key);
     }
 }
@@ -217,7 +218,7 @@ static void note_outcome(struct partition *partition, struct live_run *run,
         }
         return;
     }
-    enum effect_kind kind = wait == NULL ? EFFECT_AT_ONCE : (enum effect_kind)wait->kind;
+    enum effect_kind kind = (enum effect_kind)wait->kind;
     struct told told = {
         .wait = event->effect,
         .kind = kind,

@@ -194,8 +194,8 @@ static void ask(struct lone_host *host, struct request *request)
     lone_rounds(host->lone);
 }
 
-void lone_host_connect(struct lone_host *host, struct lone_partition *lone, const char *id,
-                       const char *const *offers)
+static void dial(struct lone_host *host, struct lone_partition *lone, const char *id,
+                 const char *const *offers, const struct held_task *held)
 {
     struct host_offer list[OFFERS_MAX];
     struct offer_record records[OFFERS_MAX] = {0};
@@ -223,8 +223,22 @@ void lone_host_connect(struct lone_host *host, struct lone_partition *lone, cons
         .slots = host->slots == 0 ? SLOTS : host->slots,
         .offers = list,
         .offer_count = count,
+        .held = held,
+        .held_count = held == NULL ? 0 : 1,
     };
     ask(host, request);
+}
+
+void lone_host_connect(struct lone_host *host, struct lone_partition *lone, const char *id,
+                       const char *const *offers)
+{
+    dial(host, lone, id, offers, NULL);
+}
+
+void lone_host_connect_holding(struct lone_host *host, struct lone_partition *lone, const char *id,
+                               const char *const *offers, struct held_task held)
+{
+    dial(host, lone, id, offers, &held);
 }
 
 void lone_host_fini(struct lone_host *host)

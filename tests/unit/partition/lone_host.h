@@ -35,6 +35,9 @@ struct lone_host {
 /* Dials in and offers these, "workflow:flow" or "tool:t"; NULL-terminated. Rounds follow. */
 void lone_host_connect(struct lone_host *host, struct lone_partition *lone, const char *id,
                        const char *const *offers);
+/* The same, of a process that still holds this task of a session that is gone. */
+void lone_host_connect_holding(struct lone_host *host, struct lone_partition *lone, const char *id,
+                               const char *const *offers, struct held_task held);
 void lone_host_fini(struct lone_host *host);
 /* Its stream breaks. It may dial again with lone_host_connect(). */
 void lone_host_vanish(struct lone_host *host);

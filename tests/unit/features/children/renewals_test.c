@@ -146,9 +146,11 @@ static void what_has_ended_is_kept(void **state)
     lone_host_done(&scene.host, scene.host.tasks[1], "\"first\"");
     fail_and_retry(&scene, scene.host.tasks[0]);
     assert_int_equal(lone_rows(&scene.lone, INDEX_SUCCESSOR), 1);
+    assert_int_equal(lone_rows(&scene.lone, INDEX_CHILD), 3);
     lone_host_told(&scene.host);
     lone_host_cancelled(&scene.host, scene.host.tasks[2]);
     assert_int_equal(lone_rows(&scene.lone, INDEX_SUCCESSOR), 0);
+    assert_int_equal(lone_rows(&scene.lone, INDEX_CHILD), 3); /* One goes, one comes. */
     lone_host_done(&scene.host, lone_host_task(&scene.host), "\"second\"");
     assert_string_equal(lone_host_told(&scene.host),
                         "task child 1 7 root=flow\n"

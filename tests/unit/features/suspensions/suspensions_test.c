@@ -15,6 +15,7 @@
 
 #include "service/features/forks/forks.h"
 #include "service/features/suspensions/suspensions.h"
+#include "storage/keys.h"
 #include "tests/unit/partition/lone_calls.h"
 #include "tests/unit/partition/lone_host.h"
 
@@ -90,7 +91,9 @@ static void put_suspension(const struct suspension *over)
              STR_ARG(over->answer_schema), (unsigned long long)(over->since_ms - START_MS),
              (unsigned long long)over->deadline_ms, STR_ARG(over->by), STR_ARG(over->answer),
              (unsigned long long)over->answered_ms,
-             uuid_equal(over->root, bed.task.task.run) ? "" : " of another root");
+             !uuid_equal(over->root, bed.task.task.run) ? " of another root"
+             : uuid_equal(over->run, bed.task.task.run) ? ""
+                                                        : " of another run");
 }
 
 static void put_refusal(void)
@@ -286,8 +289,9 @@ static void a_key_is_found_below(void **state)
     begin();
     size_t first = start_children(2);
     ask_as(bed.host.tasks[first], "ok", "", 0);
-    assert_string_equal(look(flow, 0, "ok"),
-                        "open child ok data=[1] schema= since=0 due=0 by= answer= at=0");
+    assert_string_equal(
+        look(flow, 0, "ok"),
+        "open child ok data=[1] schema= since=0 due=0 by= answer= at=0 of another run");
     assert_string_equal(answer((struct answer){.key = "other"}),
                         "OTHER_SUSPENSIONS_OPEN step_key ids=1");
     assert_string_equal(
@@ -296,7 +300,7 @@ static void a_key_is_found_below(void **state)
     assert_string_equal(answer((struct answer){.key = "ok", .workflow = "flow"}), "accepted");
     assert_string_equal(answer((struct answer){.key = "ok"}),
                         "answered child ok data=[1] schema= since=0 due=0 by=test answer=7 "
-                        "at=1800000000000");
+                        "at=1800000000000 of another run");
     ask_as(bed.host.tasks[first + 1], "ok", "", 0); /* Asked twice by now. */
     assert_string_equal(answer((struct answer){.key = "ok"}),
                         "SUSPENSION_AMBIGUOUS step_key ids=1");
@@ -326,7 +330,7 @@ static void several_are_named(void **state)
 }
 
 /* A copy knows what was asked and answered before. */
-static void a_copy_has_its_questions(void **state)
+static void a_retry_has_its_questions(void **state)
 {
     (void)state;
     begin();
@@ -348,6 +352,79 @@ static void a_copy_has_its_questions(void **state)
     assert_string_equal(answer((struct answer){.run = copy, .key = "two", .data = "3"}),
                         "answered flow two data=[1] schema= since=0 due=0 by=test answer=2 "
                         "at=1800000000000 of another root");
+    end();
+}
+
+/* Of a run that goes on: one is answered in both, the other open in both. */
+static void a_fork_has_its_questions(void **state)
+{
+    (void)state;
+    begin();
+    assert_string_equal(answer((struct answer){.key = "early"}), "accepted kept");
+    ask("one");
+    ask("two");
+    assert_string_equal(answer((struct answer){.key = "one"}), "accepted");
+    struct request *request = request_new(&fork_operation);
+    request->run = bed.task.task.run;
+    fork_request(request)->after_seq = 7; /* All there is. */
+    lone_ask(&bed.lone, request);
+    assert_int_equal(bed.lone.failure.code, CODE_OK);
+    uuid fork = request->run;
+    request_free(request);
+    lone_rounds(&bed.lone);
+    assert_string_equal(answer((struct answer){.run = fork, .key = "one"}),
+                        "answered flow one data=[1] schema= since=0 due=0 by=test answer=7 "
+                        "at=1800000000000 of another root");
+    assert_string_equal(answer((struct answer){.run = fork, .key = "two"}), "accepted");
+    assert_string_equal(look(flow, 0, "two"),
+                        "open flow two data=[1] schema= since=0 due=0 by= answer= at=0");
+    end();
+}
+
+static bool delete_row(void *context, str key, str value)
+{
+    uint8_t kind = 0;
+    (void)value;
+    if (key_read_index_kind(key, &kind) &&
+        (kind == INDEX_STEP_KEY || kind == INDEX_STEP_KEYS_SINCE)) {
+        store_batch_delete(context, STORE_INDEX, key);
+    }
+    return true;
+}
+
+/* As a release left it that kept no rows of keys: the journals say it all. */
+static void an_older_store_is_searched(void **state)
+{
+    (void)state;
+    struct store_batch batch = {0};
+    begin();
+    assert_string_equal(answer((struct answer){.key = "early"}), "accepted kept");
+    ask("one");
+    ask("two");
+    assert_string_equal(answer((struct answer){.key = "one"}), "accepted");
+    lone_stop(&bed.lone);
+    status scanned = store_scan(&bed.lone.store, STORE_INDEX, STR_EMPTY, STR_EMPTY, false, SIZE_MAX,
+                                delete_row, &batch);
+    assert_true(status_is_ok(scanned));
+    assert_true(status_is_ok(store_commit(&bed.lone.store, &batch)));
+    store_batch_fini(&batch);
+    lone_begin(&bed.lone);
+    lone_rounds(&bed.lone);
+    assert_string_equal(answer((struct answer){.key = "one", .data = "8"}),
+                        "answered flow one data=[1] schema= since=0 due=0 by=test answer=7 "
+                        "at=1800000000000");
+    assert_string_equal(look(flow, 2, ""),
+                        "answered flow one data=[1] schema= since=0 due=0 by=test answer=7 "
+                        "at=1800000000000");
+    assert_string_equal(look(flow, 0, "two"),
+                        "open flow two data=[1] schema= since=0 due=0 by= answer= at=0");
+    assert_string_equal(answer((struct answer){.key = "two"}), "accepted");
+    lone_host_connect(&bed.host, &bed.lone, "host", offers);
+    bed.task = lone_host_task(&bed.host);
+    lone_host_told(&bed.host);
+    ask("early");
+    assert_string_equal(lone_host_told(&bed.host),
+                        "outcome early:3={'data':7,'resumed_by':'test'}\n");
     end();
 }
 
@@ -379,7 +456,9 @@ int main(void)
         cmocka_unit_test(what_is_over_is_told),
         cmocka_unit_test(a_key_is_found_below),
         cmocka_unit_test(several_are_named),
-        cmocka_unit_test(a_copy_has_its_questions),
+        cmocka_unit_test(a_retry_has_its_questions),
+        cmocka_unit_test(a_fork_has_its_questions),
+        cmocka_unit_test(an_older_store_is_searched),
         cmocka_unit_test(code_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -311,6 +311,70 @@ static void much_is_told_in_pieces(void **state)
     end(&scene);
 }
 
+/* The server was restarted, the host was not. */
+static void come_again(struct scene *scene)
+{
+    lone_stop(&scene->lone);
+    lone_begin(&scene->lone);
+    lone_rounds(&scene->lone);
+    lone_host_told(&scene->host);
+    lone_host_connect_holding(&scene->host, &scene->lone, "first", offers, scene->task);
+}
+
+static void who_holds_its_task_is_told_outcomes(void **state)
+{
+    (void)state;
+    struct scene scene;
+    static const struct host_child child = {.kind = RUN_KIND_WORKFLOW, .name = {"child", 5}};
+    begin(&scene, (struct run_spec){0});
+    settle(&scene, 1, "a", "1", "");
+    request(&scene, "ask",
+            (struct host_step_request){.kind = STEP_REQUEST_SUSPENSION, .data = STR("{}")});
+    assert_int_equal(lone_resume(&scene.lone, scene.task.task.run, "ask", "[7]"), REASON_NONE);
+    lone_host_start(&scene.host, scene.task, "one", &child, 1);
+    lone_host_done(&scene.host, lone_host_task(&scene.host), "\"one\"");
+    come_again(&scene);
+    assert_string_equal(
+        lone_host_told(&scene.host),
+        "welcome\n"
+        "outcome ask:3={'data':[7],'resumed_by':'test'} before=1\n"
+        "outcome one:5=[{'run_id':'#','status':'completed','result':'one'}] before=1\n");
+    settle(&scene, 2, "b", "1", ""); /* It goes on as if nothing had happened. */
+    lone_cancel(&scene.lone, scene.task.task.run);
+    assert_string_equal(lone_host_told(&scene.host), "cancel\n");
+    come_again(&scene);
+    assert_string_equal(
+        lone_host_told(&scene.host),
+        "welcome\n"
+        "cancel\n"
+        "outcome ask:3={'data':[7],'resumed_by':'test'} before=1\n"
+        "outcome one:5=[{'run_id':'#','status':'completed','result':'one'}] before=1\n");
+    end(&scene);
+}
+
+static void who_holds_its_task_is_told_much_in_pieces(void **state)
+{
+    (void)state;
+    struct scene scene;
+    static char text[LARGE_BYTES + 3];
+    memset(text, 'x', sizeof(text) - 1);
+    text[0] = text[sizeof(text) - 2] = '"';
+    begin(&scene, (struct run_spec){0});
+    for (int i = 0; i < 3; i++) {
+        char key[] = {(char)('a' + i), '\0'};
+        request(&scene, key,
+                (struct host_step_request){.kind = STEP_REQUEST_SUSPENSION, .data = STR("{}")});
+        assert_int_equal(lone_resume(&scene.lone, scene.task.task.run, key, text), REASON_NONE);
+    }
+    come_again(&scene);
+    assert_string_equal(lone_host_told(&scene.host),
+                        "welcome\n"
+                        "outcome :0= more\n"
+                        "facts 0 [a:3=<400031 bytes>, b:3=<400031 bytes>]\n"
+                        "facts 2 [c:3=<400031 bytes>] last\n");
+    end(&scene);
+}
+
 static void a_drain_is_told(void **state)
 {
     (void)state;
@@ -334,6 +398,8 @@ int main(void)
         cmocka_unit_test(a_try_leaves_its_state),
         cmocka_unit_test(what_is_out_of_turn_is_refused),
         cmocka_unit_test(much_is_told_in_pieces),
+        cmocka_unit_test(who_holds_its_task_is_told_outcomes),
+        cmocka_unit_test(who_holds_its_task_is_told_much_in_pieces),
         cmocka_unit_test(a_drain_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
