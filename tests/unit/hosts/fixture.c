@@ -189,6 +189,7 @@ enum code say_hello(struct fixture *fixture, struct test_link *link, const char 
         .offers = list,
         .offer_count = parse_offers(offers, list),
         .session = str_of(token),
+        .ack = fixture->hello_ack,
         .held = held,
         .held_count = held_count,
     };

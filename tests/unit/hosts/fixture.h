@@ -57,6 +57,7 @@ struct noted_loss {
 };
 
 struct fixture {
+    uint64_t hello_ack; /* Said by the next hellos: up to there all was handled. */
     struct hosts *hosts;
     struct arena arena;
     const char *field; /* That the last hello was refused for. */

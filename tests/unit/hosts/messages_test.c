@@ -372,6 +372,24 @@ static void pieces_end_with_their_task(void **state)
     fixture_fini(&fixture);
 }
 
+/* What the hello says was handled is not told again. */
+static void a_hello_acknowledges_pieces(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    struct test_link again;
+    begin_pieces(&fixture, &link);
+    hosts_flush(fixture.hosts);
+    expect_pieces(&link, 0);
+    disconnect(&fixture, &link);
+    fixture.hello_ack = 3;
+    dial_again(&fixture, &link, &again);
+    hosts_flush(fixture.hosts);
+    assert_true(link_is_quiet(&again));
+    fixture_fini(&fixture);
+}
+
 /* A host that can't be sent more is acknowledged what it said as soon as it can. */
 static void acknowledges_once_there_is_room(void **state)
 {
@@ -581,6 +599,7 @@ int main(void)
         cmocka_unit_test(is_fed_as_it_reads),
         cmocka_unit_test(pieces_follow_their_message),
         cmocka_unit_test(pieces_end_with_their_task),
+        cmocka_unit_test(a_hello_acknowledges_pieces),
         cmocka_unit_test(acknowledges_once_there_is_room),
         cmocka_unit_test(the_engine_refuses),
         cmocka_unit_test(forgets_what_was_not_durable),
