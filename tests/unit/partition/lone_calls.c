@@ -256,3 +256,49 @@ size_t lone_rows(struct lone_partition *lone, enum index_kind kind)
     assert_true(status_is_ok(scanned));
     return rows.count;
 }
+
+static bool count_any(void *context, str key, str value)
+{
+    (void)key, (void)value;
+    ++*(size_t *)context;
+    return true;
+}
+
+size_t lone_rows_in_all(struct lone_partition *lone)
+{
+    size_t count = 0;
+    for (unsigned table = 0; table < STORE_TABLE_COUNT; table++) {
+        status scanned = store_scan(&lone->store, (enum store_table)table, STR_EMPTY, STR_EMPTY,
+                                    false, SIZE_MAX, count_any, &count);
+        assert_true(status_is_ok(scanned));
+    }
+    return count;
+}
+
+struct dropping {
+    enum index_kind first;
+    enum index_kind last;
+    struct store_batch batch;
+};
+
+static bool drop_row(void *context, str key, str value)
+{
+    struct dropping *dropping = context;
+    uint8_t kind = 0;
+    (void)value;
+    if (key_read_index_kind(key, &kind) && kind >= dropping->first && kind <= dropping->last) {
+        store_batch_delete(&dropping->batch, STORE_INDEX, key);
+    }
+    return true;
+}
+
+void lone_drop_rows(struct lone_partition *lone, enum index_kind first, enum index_kind last)
+{
+    struct dropping dropping = {.first = first, .last = last};
+    assert_null(lone->partition);
+    status scanned = store_scan(&lone->store, STORE_INDEX, STR_EMPTY, STR_EMPTY, false, SIZE_MAX,
+                                drop_row, &dropping);
+    assert_true(status_is_ok(scanned));
+    assert_true(status_is_ok(store_commit(&lone->store, &dropping.batch)));
+    store_batch_fini(&dropping.batch);
+}

@@ -33,5 +33,10 @@ size_t lone_count(struct lone_partition *lone, uuid run, enum event_kind kind);
 size_t lone_children(struct lone_partition *lone, uuid parent, uuid *ret, size_t max);
 /* How many rows of that kind the index has. */
 size_t lone_rows(struct lone_partition *lone, enum index_kind kind);
+/* How many rows there are of all tables. */
+size_t lone_rows_in_all(struct lone_partition *lone);
+/* Takes those kinds of rows, from the first to the last, out of the index: as in the store of a
+ * release that wrote none. The partition is stopped. */
+void lone_drop_rows(struct lone_partition *lone, enum index_kind first, enum index_kind last);
 
 #endif

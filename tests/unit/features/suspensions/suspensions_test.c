@@ -15,7 +15,6 @@
 
 #include "service/features/forks/forks.h"
 #include "service/features/suspensions/suspensions.h"
-#include "storage/keys.h"
 #include "tests/unit/partition/lone_calls.h"
 #include "tests/unit/partition/lone_host.h"
 
@@ -381,33 +380,17 @@ static void a_fork_has_its_questions(void **state)
     end();
 }
 
-static bool delete_row(void *context, str key, str value)
-{
-    uint8_t kind = 0;
-    (void)value;
-    if (key_read_index_kind(key, &kind) &&
-        (kind == INDEX_STEP_KEY || kind == INDEX_STEP_KEYS_SINCE)) {
-        store_batch_delete(context, STORE_INDEX, key);
-    }
-    return true;
-}
-
 /* As a release left it that kept no rows of keys: the journals say it all. */
 static void an_older_store_is_searched(void **state)
 {
     (void)state;
-    struct store_batch batch = {0};
     begin();
     assert_string_equal(answer((struct answer){.key = "early"}), "accepted kept");
     ask("one");
     ask("two");
     assert_string_equal(answer((struct answer){.key = "one"}), "accepted");
     lone_stop(&bed.lone);
-    status scanned = store_scan(&bed.lone.store, STORE_INDEX, STR_EMPTY, STR_EMPTY, false, SIZE_MAX,
-                                delete_row, &batch);
-    assert_true(status_is_ok(scanned));
-    assert_true(status_is_ok(store_commit(&bed.lone.store, &batch)));
-    store_batch_fini(&batch);
+    lone_drop_rows(&bed.lone, INDEX_STEP_KEY, INDEX_STEP_KEYS_SINCE);
     lone_begin(&bed.lone);
     lone_rounds(&bed.lone);
     assert_string_equal(answer((struct answer){.key = "one", .data = "8"}),
