@@ -131,7 +131,7 @@ static bool take_token(struct check *check, str token, bool backwards, uint32_t 
     if (token.len == 0) {
         return true;
     }
-    bool is_fine = is_back == backwards && digits.len > 0 && digits.len <= 10;
+    bool is_fine = is_back == backwards && digits.len <= 10;
     for (size_t i = 0; is_fine && i < digits.len; i++) {
         is_fine = digits.ptr[i] >= '0' && digits.ptr[i] <= '9';
         value = 10 * value + (uint64_t)(digits.ptr[i] - '0');

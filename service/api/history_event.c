@@ -437,8 +437,10 @@ static int64_t number_in(str object, str name)
 {
     uint64_t number = 0;
     str raw;
-    bool is_there = json_object_get(object, name, &raw) && json_to_u64(raw, &number);
-    return is_there && number <= INT64_MAX ? (int64_t)number : 0;
+    if (json_object_get(object, name, &raw)) {
+        (void)json_to_u64(raw, &number); /* What is none counts as nothing. */
+    }
+    return number <= INT64_MAX ? (int64_t)number : 0;
 }
 
 /* What an agent's run says of itself, beside its answer. */

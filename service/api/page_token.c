@@ -23,10 +23,11 @@ bool check_page_token(struct check *check, const char *token_text, str prefix, s
         return true;
     }
     bool fits = token.len > SUM_DIGITS && token.len <= SUM_DIGITS + bytes_max;
-    str last =
-        !fits ? STR_EMPTY
-              : arena_copy(check->arena, str_make(token.ptr + SUM_DIGITS, token.len - SUM_DIGITS));
-    if (last.len == 0 || !str_starts_with(last, prefix) ||
+    str last = STR_EMPTY;
+    if (fits) {
+        last = arena_copy(check->arena, str_make(token.ptr + SUM_DIGITS, token.len - SUM_DIGITS));
+    }
+    if (!fits || !str_starts_with(last, prefix) ||
         !str_is(token, page_token_format(check->arena, last))) {
         return check_fault(check, "page_token", "pass next_page_token of the page before");
     }

@@ -70,7 +70,7 @@ static str text_field(str message, uint32_t number)
 {
     struct wire_field field;
     str found = STR_EMPTY;
-    while (message.len > 0 && wire_field_take(&message, &field)) {
+    while (wire_field_take(&message, &field)) {
         if (field.number == number && field.is_bytes) {
             found = field.bytes;
         }
@@ -232,7 +232,7 @@ size_t descriptors_closure(const struct descriptors *descriptors, size_t file, s
     for (size_t i = 0; i < count; i++) {
         str rest = descriptors->files[ret[i]].bytes;
         struct wire_field field;
-        while (rest.len > 0 && wire_field_take(&rest, &field)) {
+        while (wire_field_take(&rest, &field)) {
             if (field.number != FILE_DEPENDENCY || !field.is_bytes) {
                 continue;
             }

@@ -33,7 +33,7 @@ static str decode_percent(str text, struct arena *arena)
 /* Takes what stands before the next / of a JSON Pointer, with ~0 and ~1 undone. */
 static str take_token(str *rest, struct arena *arena)
 {
-    char *ret = arena_alloc(arena, rest->len + 1);
+    char *ret = arena_alloc(arena, rest->len); /* What is in front is not kept. */
     size_t len = 0;
     size_t at = 1;
     assert(rest->len > 0 && rest->ptr[0] == '/');

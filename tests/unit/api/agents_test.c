@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "polos/v1/agents.pb-c.h"
+#include "polos/v1/queues.pb-c.h"
 #include "tests/unit/api/world.h"
 
 enum {
@@ -121,6 +122,47 @@ static void an_agent_and_its_versions(void **state)
     free_message(first);
     free_message(second);
     free_message(other);
+    world_fini(&world);
+}
+
+static void an_agent_keeps_its_queue(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 0);
+    Polos__V1__QueueDefinition queue = POLOS__V1__QUEUE_DEFINITION__INIT;
+    queue.name = (char *)"slow";
+    queue.concurrency_limit = 1;
+    Polos__V1__QueueServicePutRequest put_queue = POLOS__V1__QUEUE_SERVICE_PUT_REQUEST__INIT;
+    put_queue.queue = &queue;
+    free_message(world_ask(&world, "/polos.v1.QueueService/Put", &put_queue.base, CODE_OK));
+    Polos__V1__AgentDefinition agent = POLOS__V1__AGENT_DEFINITION__INIT;
+    agent.id = (char *)"helper";
+    agent.queue = (char *)"slow";
+    agent.description = (char *)"helps";
+    agent.output_schema_json = (char *)"{\"type\": \"string\"}";
+    Polos__V1__ModelSpec *model = world_model(&agent, "m");
+    model->base_url = (char *)"https://h";
+    model->options_json = (char *)"{\"n\": 1}";
+    Polos__V1__AgentServiceRegisterRequest request =
+        POLOS__V1__AGENT_SERVICE_REGISTER_REQUEST__INIT;
+    request.agent = &agent;
+    free_message(world_ask(&world, "/polos.v1.AgentService/Register", &request.base, CODE_OK));
+    Polos__V1__AgentServiceGetRequest get = POLOS__V1__AGENT_SERVICE_GET_REQUEST__INIT;
+    get.agent_id = (char *)"helper";
+    Polos__V1__AgentServiceGetResponse *got =
+        world_ask(&world, "/polos.v1.AgentService/Get", &get.base, CODE_OK);
+    const Polos__V1__AgentDefinition *shown = got->agent->definition;
+    assert_string_equal(shown->queue, "slow");
+    assert_string_equal(shown->description, "helps");
+    assert_string_equal(shown->output_schema_json, "{\"type\": \"string\"}");
+    assert_string_equal(shown->models[0]->base_url, "https://h");
+    assert_string_equal(shown->models[0]->options_json, "{\"n\": 1}");
+    assert_int_equal(shown->n_tools, 0);
+    assert_int_equal(shown->n_stop_conditions, 0);
+    assert_int_equal(shown->models[0]->_temperature_case,
+                     POLOS__V1__MODEL_SPEC___TEMPERATURE__NOT_SET);
+    free_message(got);
     world_fini(&world);
 }
 
@@ -260,6 +302,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_agent_and_its_versions),
+        cmocka_unit_test(an_agent_keeps_its_queue),
         cmocka_unit_test(versions_are_listed_and_deleted),
         cmocka_unit_test(agents_come_in_pages),
         cmocka_unit_test(large_agents_make_short_pages),

@@ -74,6 +74,29 @@ static void option_wins_over_variable(void **state)
     arena_fini(&got.arena);
 }
 
+static void bounds_are_taken(void **state)
+{
+    (void)state;
+    set_variable(NULL, NULL);
+    static const char *const arguments[] = {"--threads=64", "--drain-ms=0", "--lease-ms=100",
+                                            "--log-level=error"};
+    struct outcome_of_read got = read_all(arguments, COUNT_OF(arguments));
+    assert_int_equal(got.status.code, CODE_OK);
+    assert_int_equal(got.config.threads, 64);
+    assert_int_equal(got.config.drain_ms, 0);
+    assert_int_equal(got.config.lease_ms, 100);
+    assert_int_equal(got.config.log_level, LOG_ERROR);
+    arena_fini(&got.arena);
+    static const char *const others[] = {"--threads=1", "--drain-ms=3600000", "--log-level=warn",
+                                         "--free-bytes-hard=7", "--free-bytes-soft=7"};
+    got = read_all(others, COUNT_OF(others));
+    assert_int_equal(got.status.code, CODE_OK);
+    assert_int_equal(got.config.threads, 1);
+    assert_int_equal(got.config.drain_ms, 3600000);
+    assert_int_equal(got.config.log_level, LOG_WARN);
+    arena_fini(&got.arena);
+}
+
 static void mistakes_are_named(void **state)
 {
     (void)state;
@@ -88,6 +111,12 @@ static void mistakes_are_named(void **state)
         {{"--listen"}, "--listen takes a value"},
         {{"--data="}, "--data may not be empty"},
         {{"--threads", "zero"}, "--threads takes a whole number from 1 to 64, not \"zero\""},
+        {{"--drain-ms="}, "--drain-ms takes a whole number from 0 to 3600000, not \"\""},
+        {{"--drain-ms=3600001"},
+         "--drain-ms takes a whole number from 0 to 3600000, not \"3600001\""},
+        {{"--drain-ms=1:"}, "--drain-ms takes a whole number from 0 to 3600000, not \"1:\""},
+        {{"--drain-ms=/"}, "--drain-ms takes a whole number from 0 to 3600000, not \"/\""},
+        {{"--threads=65"}, "--threads takes a whole number from 1 to 64, not \"65\""},
         {{"--threads=0"}, "--threads takes a whole number from 1 to 64, not \"0\""},
         {{"--threads=-1"}, "--threads takes a whole number from 1 to 64, not \"-1\""},
         {{"--threads="}, "--threads takes a whole number from 1 to 64, not \"\""},
@@ -174,6 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults),
         cmocka_unit_test(option_wins_over_variable),
+        cmocka_unit_test(bounds_are_taken),
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(a_bad_variable_is_named),
         cmocka_unit_test(actions),

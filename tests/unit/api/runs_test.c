@@ -528,6 +528,53 @@ static void what_is_said_on_the_way_is_shown_to_who_wants_it(void **state)
     world_fini(&world);
 }
 
+/* What it cannot be told now waits, and goes out when there is room again. */
+static void a_host_that_reads_slowly_is_given_no_more(void **state)
+{
+    (void)state;
+    struct world world;
+    struct simulated_call *host = begin(&world);
+    char run_id[UUID_TEXT_BYTES];
+    host->stalls = true;
+    world_start_workflow(&world, run_id);
+    assert_null(last_of(host, POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK));
+    host->stalls = false;
+    host->api.method->writable(&host->api);
+    world_rounds(&world);
+    finish_task(&world, host, 1, "7");
+    simulated_call_closed(host);
+    world_rounds(&world);
+    host->api.method->writable(&host->api); /* Transports may say so late. */
+    world_rounds(&world);
+    simulated_call_release(host);
+    world_fini(&world);
+}
+
+/* A host is one stream: who comes by its id takes over. */
+static void a_host_that_comes_again_ends_its_older_stream(void **state)
+{
+    (void)state;
+    struct world world;
+    struct simulated_call *old = begin(&world);
+    Polos__V1__ToolServiceConnectResponse *first = simulated_call_sent(old, 0);
+    Polos__V1__Hello hello = POLOS__V1__HELLO__INIT;
+    hello.protocol = 1;
+    hello.host_id = (char *)"host-1";
+    hello.slots = 1;
+    hello.host_token = first->welcome->host_token;
+    Polos__V1__Offers offers = POLOS__V1__OFFERS__INIT;
+    hello.offers = &offers;
+    struct simulated_call *host =
+        simulated_call_start(&world.api, "/polos.v1.ToolService/Connect", NULL);
+    say_hello(host, &hello);
+    world_rounds(&world);
+    assert_int_equal(host->finishes, 0);
+    assert_int_equal(old->finishes, 1);
+    simulated_call_release(old);
+    free_message(first);
+    end(&world, host);
+}
+
 /* ---- Starts ---- */
 
 static void a_key_stands_for_what_was_started(void **state)
@@ -626,6 +673,8 @@ int main(void)
         cmocka_unit_test(a_bad_filter_names_the_field),
         cmocka_unit_test(a_tree_is_watched_from_any_of_its_positions),
         cmocka_unit_test(what_is_said_on_the_way_is_shown_to_who_wants_it),
+        cmocka_unit_test(a_host_that_reads_slowly_is_given_no_more),
+        cmocka_unit_test(a_host_that_comes_again_ends_its_older_stream),
         cmocka_unit_test(a_key_stands_for_what_was_started),
         cmocka_unit_test(a_tool_is_started_and_waited_for),
     };

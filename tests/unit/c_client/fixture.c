@@ -344,6 +344,7 @@ void fixture_expect_said(struct fixture *fixture, const char *expected)
     char said[LOG_BYTES] = "";
     while (polos_session_next(fixture->session, &envelope)) {
         write_envelope(&envelope.envelope, said);
+        assert_true(protobuf_c_message_check(&envelope.envelope.base));
     }
     assert_string_equal(said, expected);
 }

@@ -244,7 +244,13 @@ static void a_reply_has_so_many_blocks(void **state)
                        call, number + 1);
             buf_put_char(&record, '\0');
             if (call == REPLY_BLOCKS_MAX) { /* As many as that are none too many. */
+                size_t len = body.len;
                 check(dialects[i].provider, &(struct answer){.body = buf_str(&body)}, CUT);
+                put_record(&body, dialects[i].provider, dialects[i].text);
+                if (dialects[i].opening == NULL) { /* Its text would be one more. */
+                    check(dialects[i].provider, &(struct answer){.body = buf_str(&body)}, TOO_MANY);
+                }
+                body.len = len;
             }
             put_record(&body, dialects[i].provider, record.ptr);
             buf_fini(&record);

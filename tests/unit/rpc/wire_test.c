@@ -90,6 +90,34 @@ static void test_long_sentences_are_cut_at_a_character(void **state)
     wire_status_fini(&end);
 }
 
+/* Whole seconds and what is left of them. */
+static void test_when_to_come_back_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t ms;
+        int64_t seconds;
+        int32_t nanos;
+    } rows[] = {{1, 0, 1000000}, {999, 0, 999000000}, {1000, 1, 0}, {61500, 61, 500000000}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct wire_status end = wire_status_of(&(struct failure){.code = CODE_RESOURCE_EXHAUSTED,
+                                                                  .reason = REASON_SERVER_BUSY,
+                                                                  .message = STR("later"),
+                                                                  .retry_after_ms = rows[i].ms});
+        Google__Rpc__Status *unpacked = unpack_details(&end);
+        assert_int_equal(unpacked->n_details, 2);
+        assert_string_equal(unpacked->details[1]->type_url,
+                            "type.googleapis.com/google.rpc.RetryInfo");
+        Google__Rpc__RetryInfo *info = google__rpc__retry_info__unpack(
+            NULL, unpacked->details[1]->value.len, unpacked->details[1]->value.data);
+        assert_int_equal(info->retry_delay->seconds, rows[i].seconds);
+        assert_int_equal(info->retry_delay->nanos, rows[i].nanos);
+        google__rpc__retry_info__free_unpacked(info, NULL);
+        google__rpc__status__free_unpacked(unpacked, NULL);
+        wire_status_fini(&end);
+    }
+}
+
 static void test_sentences_become_readable(void **state)
 {
     (void)state;
@@ -342,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_ok_has_no_details),
         cmocka_unit_test(test_details_are_only_what_was_said),
         cmocka_unit_test(test_long_sentences_are_cut_at_a_character),
+        cmocka_unit_test(test_when_to_come_back_is_told),
         cmocka_unit_test(test_sentences_become_readable),
         cmocka_unit_test(test_payloads_are_shared_when_large),
         cmocka_unit_test(test_requests_arrive_in_any_number_of_pieces),
