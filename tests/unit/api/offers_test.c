@@ -124,6 +124,7 @@ static void expect_each(struct world *world, uint32_t hosts)
     assert_string_equal(each->schedule->cron, "@daily");
     assert_string_equal(each->schedule->key, "k");
     assert_int_equal(got->workflow->hosts, hosts);
+    assert_non_null(got->workflow->offered_at);
     free_message(got);
 }
 

@@ -595,6 +595,20 @@ static void a_key_stands_for_what_was_started(void **state)
     flow.input_json = (char *)"1";
     world_refused(&world, "/polos.v1.WorkflowService/Start", &flow.base, CODE_ALREADY_EXISTS,
                   "IDEMPOTENCY_KEY_REUSED", "options.idempotency_key");
+    char run_id[UUID_TEXT_BYTES];
+    start_agent(&world, run_id);
+    Polos__V1__AgentServiceStartRequest agent = POLOS__V1__AGENT_SERVICE_START_REQUEST__INIT;
+    agent.agent_id = (char *)"helper";
+    agent.input = (char *)"hello";
+    agent.options = &options;
+    options.idempotency_key = (char *)"a";
+    options.provider_options_json = (char *)"{\"n\":1}";
+    free_message(world_ask(&world, "/polos.v1.AgentService/Start", &agent.base, CODE_OK));
+    options.provider_options_json = (char *)"{\"n\":2}";
+    world_refused(&world, "/polos.v1.AgentService/Start", &agent.base, CODE_ALREADY_EXISTS,
+                  "IDEMPOTENCY_KEY_REUSED", "options.idempotency_key");
+    options.provider_options_json = (char *)"";
+    options.idempotency_key = (char *)"k";
     Polos__V1__ToolServiceStartRequest tool = POLOS__V1__TOOL_SERVICE_START_REQUEST__INIT;
     tool.tool_id = (char *)"flow";
     tool.options = &options;

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -247,7 +248,14 @@ static void clocks_and_randomness(void **state)
     sys_random(a, sizeof(a));
     sys_random(b, sizeof(b));
     assert_memory_not_equal(a, b, sizeof(a));
-    assert_true(sys_monotonic_us() >= before_us);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    assert_true((uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000 >= before_us);
+    assert_true(sys_monotonic_us() >=
+                (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+    clock_gettime(CLOCK_REALTIME, &now);
+    assert_true(sys_now_ms() >= (uint64_t)now.tv_sec * 1000);
+    assert_true(sys_now_ms() < (uint64_t)now.tv_sec * 1000 + 3600000);
     assert_true(sys_now_ms() > 1700000000000u);
 }
 

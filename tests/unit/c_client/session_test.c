@@ -350,6 +350,8 @@ static void test_an_error_is_said_whole(void **state)
         polos_task_done(fixture.task, &outcomes[i]);
         assert_true(polos_session_next(fixture.session, &envelope));
         const Polos__V1__TaskOutcome *outcome = envelope.messages[0]->task_done->outcome;
+        assert_int_equal(envelope.messages[0]->task_done->result_case,
+                         POLOS__V1__TASK_DONE__RESULT_OUTCOME);
         assert_int_equal(outcome->result_case, POLOS__V1__TASK_OUTCOME__RESULT_ERROR);
         assert_string_equal(outcome->error->type, "Oops");
         assert_string_equal(outcome->error->message, i == 0 ? "why" : "");

@@ -293,6 +293,9 @@ static void test_values_fit_their_schemas(void **state)
         {"{\"anyOf\":[{\"type\":\"null\"},{\"type\":\"array\",\"items\":{\"type\":\"string\"}}]}",
          "[\"Rome\"]"},
         {"{\"type\":[\"null\",\"string\"]}", "\"Rome\""},
+        {"{\"type\":[\"string\",\"null\"]}", "\"Rome\""},
+        {"{\"type\":[\"boolean\",\"string\"]}", "true"},
+        {"{\"type\":[\"null\"]}", "null"},
         {"{\"$ref\":\"#/$defs/P\",\"$defs\":{\"P\":{\"type\":\"object\",\"properties\":{\"n\":"
          "{\"type\":\"null\"}}}}}",
          "{\"n\":null}"},

@@ -59,6 +59,12 @@ static const struct misfit misfits[] = {
     {"{\"anyOf\":[{\"$ref\":\"#/$defs/m\"},{\"type\":\"null\"}],\"$defs\":{\"m\":{\"type\":"
      "\"object\",\"properties\":{\"n\":{\"type\":\"string\"}}}}}",
      "{\"n\":1}", "answer.n: must be a string, is 1"},
+    {"{\"anyOf\":[{\"$ref\":\"#/$defs/n\"},{\"type\":\"null\"}],\"$defs\":{\"m\":{\"type\":"
+     "\"string\"},\"n\":{\"$ref\":\"#/$defs/m\"}}}",
+     "[]", "answer: must be a string or null, is an array"},
+    {"{\"anyOf\":[{\"type\":\"string\",\"$ref\":\"#/$defs/m\"},{\"type\":\"null\"}],\"$defs\":{"
+     "\"m\":{\"type\":\"number\"}}}",
+     "[]", "answer: must be a string or null, is an array"},
     {"{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"null\"}]}", "[]",
      "answer: must be a string or null, is an array"},
     {"{\"anyOf\":[{\"minimum\":3},{\"maximum\":1}]}", "2",
