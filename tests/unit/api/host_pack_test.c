@@ -197,6 +197,11 @@ static void tasks_go_out(void **state)
     task.parent = (uuid){{0}};
     envelope = packed(&message, &got);
     assert_string_equal(got->task->parent_run_id, "");
+    assert_false(got->task->has_more);
+    release(envelope);
+    task.more = (const struct facts_cursor *)&task; /* Not looked into here. */
+    envelope = packed(&message, &got);
+    assert_true(got->task->has_more);
     release(envelope);
 }
 

@@ -98,6 +98,18 @@ static const struct shape texts[] = {
       DONE},
      NULL,
      "text(a) stop:end/stop usage:9/0/3/0/0"},
+    {"a detail whose pieces leave members out",
+     {"{\"choices\":[{\"delta\":{\"reasoning_details\":[{\"type\":\"reasoning.text\",\"text\":"
+      "\"a\","
+      "\"format\":\"f\",\"id\":null}]}}]}",
+      "{\"choices\":[{\"delta\":{\"reasoning_details\":[{\"type\":\"reasoning.text\",\"text\":"
+      "\"b\","
+      "\"format\":null,\"id\":\"i\"}]}}]}",
+      FINISH("stop")},
+     NULL,
+     "opaque()raw:{\"reasoning_details\":[{\"format\":\"f\",\"type\":\"reasoning.text\",\"id\":"
+     "\"i\","
+     "\"text\":\"ab\"}]} stop:end/stop"},
     {"a detail of another index, of no type, of a summary",
      {"{\"choices\":[{\"delta\":{\"reasoning_details\":[{\"type\":\"reasoning.text\",\"text\":"
       "\"a\","
