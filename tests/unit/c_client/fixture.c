@@ -353,6 +353,7 @@ static void write_hello(void *context, const Polos__V1__ToolServiceConnectReques
 {
     struct fixture *fixture = context;
     const Polos__V1__Hello *hello = envelope->hello;
+    assert_true(protobuf_c_message_check(&envelope->base));
     fixture->hello[0] = '\0';
     note(fixture->hello, "%d session=%s", (int)envelope->ack, hello->host_token);
     for (size_t i = 0; i < hello->n_held; i++) {

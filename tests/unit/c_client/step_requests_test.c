@@ -77,10 +77,28 @@ static void test_a_task_may_come_to_be_cancelled(void **state)
     fixture_open(&fixture);
     fixture.cleans_up = fixture.is_cancelling = true;
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 2, 1));
-    assert_true(fixture_receive_cancel(&fixture, 2, "r.1", 2));
     fixture_expect_log(&fixture, "given r.1;cancel r.1;");
+    assert_true(fixture_receive_cancel(&fixture, 2, "r.1", 2)); /* It knows. */
+    fixture_expect_log(&fixture, "");
     polos_task_cancelled(fixture.task, "the run was cancelled");
     fixture_expect_said(&fixture, "1^2 done e2 cancelled;");
+    fixture_close(&fixture);
+}
+
+/* It is at work here already, and learns of it with its new epoch. */
+static void test_a_task_may_come_again_to_be_cancelled(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    fixture_open(&fixture);
+    fixture.cleans_up = true;
+    assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
+    fixture_expect_log(&fixture, "given r.1;");
+    fixture.is_cancelling = true;
+    assert_true(fixture_receive_task(&fixture, 2, "r.1", 2, 0));
+    fixture_expect_log(&fixture, "cancel r.1;");
+    polos_task_done(fixture.task, &fixture_value);
+    fixture_expect_said(&fixture, "1^2 done e2;");
     fixture_close(&fixture);
 }
 
@@ -255,6 +273,7 @@ int main(void)
         cmocka_unit_test(test_a_task_whose_place_is_wanted_is_parked),
         cmocka_unit_test(test_a_cancelled_task_without_cleanup_ends_by_itself),
         cmocka_unit_test(test_a_task_may_come_to_be_cancelled),
+        cmocka_unit_test(test_a_task_may_come_again_to_be_cancelled),
         cmocka_unit_test(test_a_step_request_is_answered_once),
         cmocka_unit_test(test_step_requests_of_every_kind),
         cmocka_unit_test(test_a_refused_step_request_is_an_error),
