@@ -184,7 +184,8 @@ class Step:
             as models, otherwise as JSON gives it back, or as func's return annotation says.
         """
         check_work(step_key, func, max_retries, base_delay, max_delay)
-        seconds = None if takes(func, "timeout") else kwargs.pop("timeout", None)
+        is_ours = "timeout" in kwargs and not takes(func, "timeout")
+        seconds = kwargs.pop("timeout") if is_ours else None
         tries = Tries(step_key, max_retries, base_delay, max_delay)
         settled = await self._execution.recall(step_key, "step")
         if settled is not None:

@@ -13,6 +13,8 @@ from .plain import NotJsonError, plain_of, shown_of
 
 __all__ = ["NotJsonError", "dumps", "dumps_argument", "dumps_plain", "dumps_shown", "sentences"]
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
 
 def dumps(value: Any) -> str:
     """The JSON text of a value: what JSON knows, pydantic models, dataclasses, dates, UUIDs, sets,
@@ -32,7 +34,7 @@ def dumps_shown(value: Any) -> str:
 def dumps_plain(plain: Any, value: Any) -> str:
     """The text of what plain_of() made of a value."""
     try:
-        return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return _ENCODER.encode(plain)
     except (ValueError, RecursionError) as error:
         raise NotJsonError(f"{class_path(type(value))}: {error}") from error
 

@@ -14,6 +14,7 @@ from .._codec.values import Given, given, taken, type_adapter
 from ..errors import InvalidArgumentError, NonDeterminismError
 
 STATE_BYTES_MAX = 1024 * 1024
+_NOTHING = Given("{}")
 
 
 class WorkflowState(BaseModel):
@@ -81,6 +82,8 @@ class State:
         self.value = value
 
     def _given(self) -> Given:
+        if type(self.value) is dict and not self.value:
+            return _NOTHING
         return given(self.value, "the state", "state", self._adapter())
 
     def _made(self, found: Given) -> Any:
