@@ -17,7 +17,8 @@ class Fields(dict[str, Any]):
         try:
             value = self[name]
         except KeyError:
-            raise AttributeError(f"there is no {name!r}; there are: {', '.join(self)}") from None
+            names = ", ".join(map(str, self))
+            raise AttributeError(f"there is no {name!r}; there are: {names}") from None
         return with_fields(value)
 
 

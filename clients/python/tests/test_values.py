@@ -30,6 +30,7 @@ from polos._codec.schema import schema_of
 from polos._codec.text import NotJsonError, dumps, dumps_shown
 from polos._codec.names import UnknownClassError, tag_of
 from polos._codec.values import kept, loads_step
+from polos._fields import Fields
 
 
 T = TypeVar("T")
@@ -329,3 +330,8 @@ def test_what_a_model_reads_has_neither_secrets_nor_what_is_excluded():
     assert json.loads(dumps_shown(login)) == json.loads(login.model_dump_json())
     assert json.loads(dumps_shown(Pin("u", "1234"))) == {"owner": "u"}
     assert "hunter2" in dumps(login) and "hunter2" in kept(login)[0]
+
+
+def test_an_object_without_an_attribute_says_which_it_has():
+    with pytest.raises(AttributeError, match="there is no 'x'; there are: 1, a"):
+        _ = Fields({1: 2, "a": 3}).x
