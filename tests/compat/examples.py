@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,6 +28,8 @@ ANSWERS = {
     "09": "1\n\n\n\n\ny\nann\nfine\n" + "4\n" * 20,
     "17": "500\n" + "y\n" * 20,
 }
+# Node's readline drops what comes before it is asked for.
+SLOWLY = 'sleep 4; for line; do echo "$line" 2>/dev/null || exit 0; sleep 1; done | '
 LATER = {  # what these need comes with later features
     "06": "guardrails", "07": "hooks", "18": "sandbox",
     "19": "sandbox", "20": "web search", "21": "sandbox", "22": "sandbox", "23": "Slack",
@@ -41,6 +45,7 @@ def sample(schema: dict[str, Any]) -> Any:
         if schema.get(way):
             return sample(schema[way][0])
     kind = schema.get("type", "string")
+    kind = kind[0] if isinstance(kind, list) else kind
     if kind == "object":
         return {name: sample(each) for name, each in schema.get("properties", {}).items()}
     simple = {"array": [], "integer": 1, "number": 1.0, "boolean": True, "null": None}
@@ -160,7 +165,19 @@ def start_server(folder: Path, model: str) -> tuple[subprocess.Popen[str], str]:
 
 def main_of(example: Path) -> Path:
     """The program of a folder."""
-    return next(p for n in ("main.py", "chat.py") if (p := example / n).exists())
+    names = ("main.py", "chat.py", "main.ts", "chat.ts")
+    return next(p for n in names if (p := example / n).exists())
+
+
+def command_of(program: Path, folder: Path) -> list[str]:
+    """How it is run, and where: TypeScript in a copy, beside the packages it needs."""
+    if program.suffix == ".py":
+        return [sys.executable, program.name]
+    modules = os.environ.get("POLOS_EXAMPLE_MODULES", "")
+    assert modules, "set POLOS_EXAMPLE_MODULES to a node_modules: see README.md"
+    shutil.copytree(program.parent, folder / "example")
+    (folder / "node_modules").symlink_to(modules)
+    return ["node", str(Path(modules) / "tsx" / "dist" / "cli.mjs"), program.name]
 
 
 def run(example: Path, model: str) -> str:
@@ -172,11 +189,17 @@ def run(example: Path, model: str) -> str:
         paths = [str(WORKSPACE / "clients/python"), str(folder)]
         environment = {**os.environ, "POLOS_API_URL": url, "PYTHONPATH": os.pathsep.join(paths)}
         environment.update(POLOS_PROJECT_ID="p", OPENAI_API_KEY="k", PYTHONDONTWRITEBYTECODE="1")
+        command = command_of(main_of(example), folder)
+        where = folder / "example" if command[0] == "node" else example
+        answers = ANSWERS.get(example.name[:2], "y\n" * 20)
+        if command[0] == "node" and example.name[:2] in ANSWERS:
+            answers = answers if example.name[:2] != "17" else "500\n" * 20  # it asks once
+            command = ["sh", "-c", SLOWLY + shlex.join(command), "sh", *answers.splitlines()]
         try:
             told = subprocess.run(
-                [sys.executable, main_of(example).name],
-                cwd=example,
-                input=ANSWERS.get(example.name[:2], "y\n" * 20),
+                command,
+                cwd=where,
+                input=answers,
                 capture_output=True,
                 text=True,
                 timeout=SECONDS,
@@ -191,6 +214,9 @@ def run(example: Path, model: str) -> str:
             server.wait()
     lines = told.stderr.strip().splitlines()
     failed = told.returncode != 0 or "Traceback" in told.stdout
+    if main_of(example).suffix == ".ts":  # they catch their errors, and print them
+        lines = [line for line in lines if re.match(r"\s*(\w*Error|.*\w+Error:)", line)][:1]
+        failed = failed or bool(lines)
     return (lines[-1] if lines else f"exit code {told.returncode}") if failed else "runs"
 
 
@@ -209,6 +235,8 @@ def main() -> int:
             continue
         found = run(example, model)
         later = LATER.get(number, "")
+        if number == "04" and main_of(example).suffix == ".ts":
+            later = "compaction"
         broken += found != "runs" and not later
         print(f"{example.name:<24} {later:<12} {found[:160]}", flush=True)
     return 1 if broken else 0
