@@ -41,6 +41,19 @@ before(() => {
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
+for (const page of ["cancelling", "waiting"]) {
+  test(`the TypeScript of ${page}.md runs, beside its Python`, async () => {
+    const text = readFileSync(join(dirname(PAGE), `${page}.md`), "utf8");
+    const blocks = [...text.matchAll(/```typescript\n(.*?)```/gs)].map((block) => block[1]!);
+    const tsc = join(ROOT, "node_modules", "typescript", "bin", "tsc");
+    writeFileSync(join(folder, `${page}.ts`), blocks.join("\n"));
+    execFileSync(process.execPath, [tsc, "-p", folder], { stdio: "inherit" });
+    const words = { cwd: folder, env: environment() };
+    const running = spawn(process.execPath, [`${page}.js`], { ...words, stdio: "inherit" });
+    assert.deepEqual(await once(running, "exit"), [0, null]);
+  });
+}
+
 const environment = () => ({ ...process.env, POLOS_API_URL: there.server.url });
 
 test("the blocks of the page run, one after the other, and the script ends by itself", async () => {
