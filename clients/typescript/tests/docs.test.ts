@@ -41,7 +41,7 @@ before(() => {
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-for (const page of ["cancelling", "waiting"]) {
+for (const page of ["cancelling", "suspending", "waiting"]) {
   test(`the TypeScript of ${page}.md runs, beside its Python`, async () => {
     const text = readFileSync(join(dirname(PAGE), `${page}.md`), "utf8");
     const blocks = [...text.matchAll(/```typescript\n(.*?)```/gs)].map((block) => block[1]!);
