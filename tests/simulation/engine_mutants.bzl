@@ -117,7 +117,8 @@ MUTANTS = {
         "!code_waits(run, effect) && !effect_is_stopped(effect)": "!code_waits(run, effect)",
     }),
     "misfit_says_state": ("Code that does not fit changes the state of its run.", {
-        ".state = is_mismatch ? none : command->task.state": ".state = command->task.state",
+        ".state = is_mismatch ? none : command->task.state":
+            ".state = is_mismatch && none.json.len > 0 ? none : command->task.state",
     }),
     "output_uncounted": ("The tokens a model wrote are not added up.", {
         "run->output_tokens += usage->output;": "",

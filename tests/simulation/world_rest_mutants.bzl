@@ -42,7 +42,7 @@ MUTANTS = {
         "return topics->any_new ? read_ms : 0;": "return 0;",
     }),
     "due_of_lists": ("Rows for lists that are still to be made ask for no round.", {
-        "return is_over ? 0 : due_ms;": "return due_ms == 0;",
+        "return is_over ? 0 : due_ms;": "return is_over && due_ms == 0;",
     }),
     "due_of_complete_lists": ("Rows for lists ask for rounds when all are made.", {
         "return is_over ? 0 : due_ms;": "return due_ms == 0 && is_over ? 0 : due_ms;",

@@ -225,7 +225,7 @@ static void each_option_makes_another_start(void **state)
     const struct start_options all[] = {
         {.timeout_ms = 0},        {.session_id = STR("a")},
         {.user_id = STR("a")},    {.conversation_id = STR("a")},
-        {.timeout_ms = 1},        {.state = STR("1")},
+        {.timeout_ms = 1},        {.state.json = STR("1")},
         {.max_retries = 1},       {.max_retries = -1},
         {.queue = STR("a")},      {.concurrency_key = STR("a")},
         {.priority = 1},          {.priority = -1},

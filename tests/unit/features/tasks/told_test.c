@@ -63,7 +63,7 @@ static void settle(struct scene *scene, uint32_t number, const char *key, const 
                                      .number = number,
                                      .key = str_of(key),
                                      .outcome = {.value = str_of(value)},
-                                     .state = str_of(state)});
+                                     .state.json = str_of(state)});
 }
 
 static void request(struct scene *scene, const char *key, struct host_step_request wanted)
@@ -87,7 +87,7 @@ static void options_are_told(void **state)
                                     .options = {.session_id = STR("s"),
                                                 .user_id = STR("u"),
                                                 .conversation_id = STR("c"),
-                                                .state = STR("{\"x\":0}"),
+                                                .state.json = STR("{\"x\":0}"),
                                                 .input_type = STR("Point")}});
     assert_string_equal(
         lone_host_told(&scene.host),
@@ -105,7 +105,7 @@ static void steps_of_code_are_told_again(void **state)
 {
     (void)state;
     struct scene scene;
-    begin(&scene, (struct run_spec){.options = {.state = STR("{\"x\":0}")}});
+    begin(&scene, (struct run_spec){.options = {.state.json = STR("{\"x\":0}")}});
     settle(&scene, 1, "a", "1", "{\"x\":1}");
     say(&scene,
         (struct host_message){
@@ -251,7 +251,7 @@ static void a_try_leaves_its_state(void **state)
         (struct host_message){
             .kind = HOST_MESSAGE_TASK_DONE,
             .is_retryable = true,
-            .state = STR("{\"tries\":1}"),
+            .state.json = STR("{\"tries\":1}"),
             .outcome = {.failed = true, .error_type = STR("Boom"), .error_message = STR("no")}});
     lone_host_told(&scene.host);
     lone_advance(&scene.lone, START_MS + 10 * MINUTE_MS);
