@@ -21,6 +21,8 @@ OTHERS = {"API_KEY_INVALID", "POST", "UTC", "UNKNOWN", "SUNMONTUEWEDTHUFRISAT",
           "JANFEBMARAPRMAYJUNJULAUGSEPOCTNOVDEC"}
 # Google's words look the same; the reasons its dialect gives stand in the others too.
 GOOGLES = ("service/llm/gemini.c", "service/llm/gemini_request.c")
+# Why a connection ended; docs/port.md has them.
+DOOR = "service/door/"
 # Of the clients: only where an error is made.
 PYTHON = re.compile(r'\breason ?= ?"([A-Z_]+)"')
 TYPESCRIPT = re.compile(r'\breason: "([A-Z_]+)"')
@@ -37,7 +39,7 @@ def sources(root, *patterns):
 def reasons_of_server(root):
     found = {}
     for path, text in sources(root, "service/**/*.c", "service/**/*.h"):
-        if path in GOOGLES:
+        if path in GOOGLES or path.startswith(DOOR):
             continue
         for line in COMMENT.sub("", text).splitlines():
             if not OTHER_TABLES.match(line):

@@ -45,6 +45,7 @@ static void begin(size_t runs)
     bed.rows = lone_rows(&bed.lone, INDEX_RUN);
     lone_stop(&bed.lone);
     lone_drop_rows(&bed.lone, INDEX_RUN, INDEX_RUN_BUILT);
+    lone_drop_rows(&bed.lone, INDEX_RUN, INDEX_RUN_TREES_BUILT);
     assert_int_equal(lone_rows(&bed.lone, INDEX_RUN), 0);
     lone_begin(&bed.lone);
 }
@@ -53,6 +54,7 @@ static void end(void)
 {
     assert_int_equal(lone_rows(&bed.lone, INDEX_RUN), bed.rows);
     assert_int_equal(lone_rows(&bed.lone, INDEX_RUN_BUILT), 1);
+    assert_int_equal(lone_rows(&bed.lone, INDEX_RUN_TREES_BUILT), 1);
     lone_fini(&bed.lone);
 }
 
