@@ -34,9 +34,33 @@ void hosts_give(struct hosts *hosts, struct host_session *session, const struct 
 void hosts_release(struct hosts *hosts, struct task_ref task)
 {
     struct task_entry *entry = tasks_find(&hosts->tasks, task);
-    if (entry != NULL) {
-        session_remove_task(hosts, entry);
+    if (entry == NULL) {
+        return;
     }
+    if (task_entry_is_given(entry) && entry->session->state != SESSION_EXPECTED) {
+        hosts->released[hosts->released_next++ % RELEASED_MAX] =
+            (struct released_task){entry->held, entry->session->number};
+    }
+    session_remove_task(hosts, entry);
+}
+
+/* The session that the task was taken from, if its host has not been told and is still here: what
+ * took it was never committed. */
+static struct host_session *find_released(const struct hosts *hosts, struct task_ref task,
+                                          uint32_t epoch)
+{
+    for (uint32_t i = 0; i < RELEASED_MAX; i++) {
+        const struct released_task *released = &hosts->released[i];
+        if (released->held.epoch != epoch || !task_ref_equal(released->held.task, task)) {
+            continue;
+        }
+        struct host_session *session = sessions_find_number(hosts, released->session);
+        if (session != NULL && session->state != SESSION_OVER &&
+            session->held.count < session->slots) {
+            return session;
+        }
+    }
+    return NULL;
 }
 
 void hosts_stop(struct hosts *hosts, struct task_ref task, enum stop_reason reason)
@@ -146,7 +170,12 @@ void hosts_expect(struct hosts *hosts, struct task_ref task, uint32_t epoch, uin
     }
     hosts_stop(hosts, task, STOP_LEASE_LOST);
     ready_queue_remove(&hosts->ready_queue, task);
-    struct host_session *session = sessions_find_expected(hosts, host_hash);
+    struct host_session *session = find_released(hosts, task, epoch);
+    if (session != NULL) {
+        session_add_task(hosts, session, (struct held_task){task, epoch}, HOLD_GIVEN);
+        return;
+    }
+    session = sessions_find_expected(hosts, host_hash);
     if (session == NULL) {
         session = session_new_expected(hosts, host_hash);
     }

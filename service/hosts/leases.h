@@ -64,7 +64,8 @@ void hosts_send_facts(struct hosts *hosts, struct task_ref task, struct facts_cu
 bool hosts_next_taken_over(struct hosts *hosts, struct task_ref *ret);
 /* After a restart: the journal says that a host holds it; host_hash is host_hash_of() its id. Lost
  * when that host does not claim it within a lease from the last such call for it. A task that is
- * held in this epoch stays where it is: a run may be read again without a restart. */
+ * held in this epoch stays where it is: a run may be read again without a restart. So does one that
+ * was released meanwhile, by facts that were never committed: its host has not been told. */
 void hosts_expect(struct hosts *hosts, struct task_ref task, uint32_t epoch, uint64_t host_hash,
                   uint64_t now_ms);
 

@@ -96,6 +96,16 @@ struct host_session {
     uint64_t written; /* Of `outbound`: the link was given it, or it is acknowledged. */
 };
 
+enum {
+    RELEASED_MAX = 256,
+};
+
+/* A task that was taken from a session by facts which may never be committed. */
+struct released_task {
+    struct held_task held; /* Epoch 0: none. */
+    uint64_t session; /* Its number. */
+};
+
 struct hosts {
     struct hosts_options options;
     /* Never goes back: what callers say plus `clock_ahead`. */
@@ -132,6 +142,8 @@ struct hosts {
     struct tally agent_versions; /* ... and hashes. */
     struct tasks tasks;
     struct ready_queue ready_queue;
+    struct released_task released[RELEASED_MAX]; /* A ring. */
+    uint32_t released_next;
 };
 
 /* Renewals and ends of leases are reckoned from here until the next call. */

@@ -332,6 +332,27 @@ static void tells_what_changed_over(void **state)
     fixture_fini(&fixture);
 }
 
+/* What released it was never committed: its host is not told, and goes on. In another epoch, or
+ * without the session, it is expected as after a restart. */
+static void what_was_released_for_nothing_stays(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    uint64_t host = host_hash_of(STR("h"));
+    fixture_init(&fixture, NULL);
+    connect_host(&fixture, &link, "h", 1, "a");
+    dispatch(&fixture, "a", 1, 2);
+    hosts_release(fixture.hosts, task_number(1));
+    hosts_expect(fixture.hosts, task_number(1), 2, host, fixture.now_ms);
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 1, 1, 2),
+                     HOST_RECEIPT_COMMAND);
+    hosts_release(fixture.hosts, task_number(1));
+    hosts_expect(fixture.hosts, task_number(1), 3, host, fixture.now_ms);
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 2, 1, 3), HOST_RECEIPT_DROP);
+    fixture_fini(&fixture);
+}
+
 /* Those of before a restart, whose token nobody knows any more. */
 static void claims_no_more_than_its_slots(void **state)
 {
@@ -509,6 +530,7 @@ int main(void)
         cmocka_unit_test(host_id_that_is_alive),
         cmocka_unit_test(host_id_whose_stream_is_gone),
         cmocka_unit_test(tells_what_changed_over),
+        cmocka_unit_test(what_was_released_for_nothing_stays),
         cmocka_unit_test(claims_no_more_than_its_slots),
         cmocka_unit_test(claims_nothing_of_others),
         cmocka_unit_test(expected_after_a_restart),
