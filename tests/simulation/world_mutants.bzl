@@ -189,9 +189,6 @@ MUTANTS = {
             "if (models->partition->options.models.vtable != NULL) {": "if (models == NULL) {",
         },
     ),
-    "cancel_not_told": ("A host is not told that its task is not wanted any more.", {
-        "if (must_be_told)": "if (must_be_told && session->link == NULL)",
-    }),
     "changed_schedule_catches_up": (
         "A schedule with other ticks catches up those before it was changed.",
         {
