@@ -415,6 +415,8 @@ class Waits(polosd.Hosted):
         self.ask(host, task, answer_schema_json='{"items":{"$ref":"http://x/y"}}')
         host.order(task, "other", suspend=steps_pb2.Suspend(answer_schema_json='{"items":{}}'))
         self.until(run_id, "WAIT_SET")
+        while len(host.acknowledged) < 2:  # It comes by another stream.
+            pass
         (refused,) = host.refused
         self.assertIn("#/items/$ref: leads out of the schema", refused.message)
         self.assertEqual([one.step_key for one in self.suspended(run_id)], ["other"])
