@@ -9,28 +9,6 @@
 #include "service/codec/body.h"
 #include "service/schema/schema.h"
 
-bool name_is_valid(str name)
-{
-    if (name.len == 0 || name.len > NAME_BYTES_MAX) {
-        return false;
-    }
-    for (size_t i = 0; i < name.len; i++) {
-        char byte = name.ptr[i];
-        bool letter = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
-        bool digit = byte >= '0' && byte <= '9';
-        if (!letter && !digit && byte != '_' && byte != '-' && byte != '.') {
-            return false;
-        }
-    }
-    return true;
-}
-
-bool tool_name_is_valid(str name)
-{
-    return name.len <= TOOL_NAME_BYTES_MAX && name_is_valid(name) &&
-           memchr(name.ptr, '.', name.len) == NULL;
-}
-
 /* What a check is about, so that a failure can name the field. */
 struct checker {
     struct arena *arena;

@@ -10,6 +10,7 @@
 #include "service/base/arena.h"
 #include "service/base/base.h"
 #include "service/base/buf.h"
+#include "service/base/name.h"
 
 struct tool_definition {
     str name;
@@ -44,14 +45,7 @@ enum {
     AGENT_STEPS_MAX = 1000,
     AGENT_OUTPUT_RETRIES_DEFAULT = 1,
     AGENT_OUTPUT_RETRIES_MAX = 10,
-    NAME_BYTES_MAX = 128,
-    TOOL_NAME_BYTES_MAX = 64,
 };
-
-/* 1 to 128 bytes of letters, digits, '_', '-', '.'. */
-bool name_is_valid(str name);
-/* 1 to 64 bytes of letters, digits, '_', '-': what every provider takes. */
-bool tool_name_is_valid(str name);
 
 /* INVALID_ARGUMENT: *ret_field is the path of the field, `why` the sentence, both in the arena. */
 status agent_definition_check(const struct agent_definition *definition, struct arena *arena,

@@ -56,8 +56,11 @@ bool check_name(struct check *check, const char *field, str name)
         (int)(name.len < NAME_BYTES_MAX ? name.len : NAME_BYTES_MAX), name.ptr, NAME_BYTES_MAX);
 }
 
-bool check_tool_name(struct check *check, const char *field, str name)
+bool check_code_name(struct check *check, const char *field, bool is_tool, str name)
 {
+    if (!is_tool) {
+        return check_name(check, field, name);
+    }
     if (tool_name_is_valid(name)) {
         return true;
     }

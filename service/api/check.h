@@ -36,8 +36,8 @@ bool check_fault(struct check *check, const char *field, const char *format, ...
     __attribute__((format(printf, 3, 4)));
 /* 1 to 128 bytes of letters, digits, '_', '-', '.'. */
 bool check_name(struct check *check, const char *field, str name);
-/* 1 to 64 bytes of letters, digits, '_', '-'. */
-bool check_tool_name(struct check *check, const char *field, str name);
+/* Of a tool 1 to 64 bytes of letters, digits, '_', '-'; of others as check_name(). */
+bool check_code_name(struct check *check, const char *field, bool is_tool, str name);
 /* At most bytes_max; may be empty. */
 bool check_bytes(struct check *check, const char *field, str text, size_t bytes_max);
 /* Not empty, at most bytes_max. */

@@ -103,10 +103,8 @@ static bool take_child(struct check *check, size_t index, const Polos__V1__RunSp
         .messages = proto->messages,
         .message_count = proto->n_messages,
     };
-    const char *field = check_path(check, CHILD "name", index);
-    bool is_named = kind == RUN_KIND_TOOL ? check_tool_name(check, field, ret->name)
-                                          : check_name(check, field, ret->name);
-    return is_named &&
+    return check_code_name(check, check_path(check, CHILD "name", index), kind == RUN_KIND_TOOL,
+                           ret->name) &&
            run_input_take(check, check_path(check, CHILD, index), kind, &input, &ret->input) &&
            take_child_options(check, check_path(check, CHILD "options.", index), kind, proto, ret);
 }

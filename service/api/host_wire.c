@@ -33,8 +33,7 @@ static bool take_offers(struct check *check, const Polos__V1__Offers *proto, str
         const char *name = is_tool ? proto->tools[index]->id : proto->workflows[index]->id;
         const char *field = is_tool ? check_path(check, "hello.offers.tools[%zu].id", index)
                                     : check_path(check, "hello.offers.workflows[%zu].id", index);
-        if (is_tool ? !check_tool_name(check, field, str_of(name))
-                    : !check_name(check, field, str_of(name))) {
+        if (!check_code_name(check, field, is_tool, str_of(name))) {
             return false;
         }
         offers[i] = (struct host_offer){

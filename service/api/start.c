@@ -111,10 +111,9 @@ static void digest(const struct run_spec *spec, uint8_t ret[16])
 static bool take_form(struct check *check, const struct start_form *form, struct request *request)
 {
     struct run_spec *spec = &start_request(request)->spec;
-    bool is_named = form->kind == RUN_KIND_TOOL
-                        ? check_tool_name(check, form->name_field, form->name)
-                        : check_name(check, form->name_field, form->name);
-    if (!is_named || !run_input_take(check, "", form->kind, &form->input, &spec->input) ||
+    bool is_tool = form->kind == RUN_KIND_TOOL;
+    if (!check_code_name(check, form->name_field, is_tool, form->name) ||
+        !run_input_take(check, "", form->kind, &form->input, &spec->input) ||
         !options_take_provider(check, "options.", form->kind, form->options,
                                &spec->provider_options) ||
         !options_take(check, "options.", form->kind, form->options, &spec->options)) {

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "service/base/name.h"
 #include "service/hosts/leases.h"
 #include "service/hosts/session.h"
 #include "service/hosts/sessions.h"
@@ -9,32 +10,11 @@
 enum {
     HOST_ID_BYTES_MAX = 128,
     DEPLOYMENT_BYTES_MAX = 128,
-    NAME_BYTES_MAX = 128,
-    TOOL_NAME_BYTES_MAX = 64, /* Without '.': models are told of it. */
 };
-
-static bool is_name(str text)
-{
-    if (text.len == 0 || text.len > NAME_BYTES_MAX) {
-        return false;
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        char byte = text.ptr[i];
-        bool is_allowed = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-                          (byte >= '0' && byte <= '9') || byte == '_' || byte == '-' || byte == '.';
-        if (!is_allowed) {
-            return false;
-        }
-    }
-    return true;
-}
 
 static bool is_offered_name(const struct host_offer *offer)
 {
-    bool is_tool = offer->kind == TASK_TOOL;
-    bool fits = offer->name.len <= TOOL_NAME_BYTES_MAX &&
-                memchr(offer->name.ptr, '.', offer->name.len) == NULL;
-    return is_name(offer->name) && (!is_tool || fits);
+    return offer->kind == TASK_TOOL ? tool_name_is_valid(offer->name) : name_is_valid(offer->name);
 }
 
 /* Offers are one array here and one a kind on the wire. */

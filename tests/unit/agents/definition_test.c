@@ -138,23 +138,6 @@ static void test_refuses_bad_numbers_and_tools(void **state)
     refused(&definition, "tools");
 }
 
-static void test_names(void **state)
-{
-    char name[NAME_BYTES_MAX + 1];
-    (void)state;
-    memset(name, 'x', sizeof(name));
-    assert_true(name_is_valid((str){name, NAME_BYTES_MAX}));
-    assert_false(name_is_valid((str){name, NAME_BYTES_MAX + 1}));
-    assert_false(name_is_valid(STR_EMPTY));
-    assert_true(name_is_valid(STR("aZ09_-.")));
-    for (int byte = 1; byte < 256; byte++) {
-        char one = (char)byte;
-        bool good = strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.",
-                           byte) != NULL;
-        assert_int_equal(name_is_valid((str){&one, 1}), good);
-    }
-}
-
 static void test_comes_back_as_it_was(void **state)
 {
     struct agent_definition definition = full();
@@ -249,7 +232,6 @@ int main(void)
         cmocka_unit_test(test_accepts_what_is_right),
         cmocka_unit_test(test_refuses_bad_texts),
         cmocka_unit_test(test_refuses_bad_numbers_and_tools),
-        cmocka_unit_test(test_names),
         cmocka_unit_test(test_comes_back_as_it_was),
         cmocka_unit_test(test_hash_names_the_bytes),
         cmocka_unit_test(test_refuses_damaged_bytes),
