@@ -69,6 +69,8 @@ const char *engine_broken_invariant(const struct run *run);
 
 /* The open effect with this id, or NULL. */
 const struct effect *engine_effect(const struct run *run, uint32_t id);
+/* Whether an effect of the kind is open, whoever owns it. */
+bool engine_has_effect(const struct run *run, enum effect_kind kind);
 /* The open wait with this key of this task's code, or NULL. */
 const struct effect *engine_wait(const struct run *run, uint32_t owner, uint64_t key);
 /* The oldest open suspension with this key of any task's code, or NULL. */

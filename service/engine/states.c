@@ -89,6 +89,17 @@ const struct effect *engine_effect(const struct run *run, uint32_t id)
     return NULL;
 }
 
+bool engine_has_effect(const struct run *run, enum effect_kind kind)
+{
+    assert(run->effect_count <= ENGINE_EFFECTS_MAX);
+    for (uint32_t i = 0; i < run->effect_count; i++) {
+        if (run->effects[i].kind == kind) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct effect *states_effect(struct run *run, uint32_t id)
 {
     return (struct effect *)engine_effect(run, id);

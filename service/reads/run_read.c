@@ -548,11 +548,8 @@ static status find_awaited(struct run_read *read, const struct reads_source *sou
 /* One that is set apart will not end before a restart. */
 static status find_unreadable_child(struct run_read *read, const struct reads_source *source)
 {
-    bool waits = false;
+    bool waits = engine_has_effect(&read->ret.state, EFFECT_CHILDREN);
     uuid id = {{0}};
-    for (size_t i = 0; i < read->ret.state.effect_count; i++) {
-        waits |= read->ret.state.effects[i].kind == EFFECT_CHILDREN;
-    }
     for (size_t i = 0; waits && i < APART_MAX && apart_before(source->apart, id, &id); i++) {
         char key[KEY_BYTES_MAX];
         struct index_tail tail = child_row_tail(read->read.run, id);

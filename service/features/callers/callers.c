@@ -163,15 +163,6 @@ static void answer(struct callers *callers, struct live_run *run)
 
 /* ---- Those that wait for less than its end. ---- */
 
-static bool is_suspended(const struct run *state)
-{
-    bool suspended = false;
-    for (uint32_t i = 0; i < state->effect_count; i++) {
-        suspended |= state->effects[i].kind == EFFECT_SUSPENSION;
-    }
-    return suspended;
-}
-
 static bool has_come(const struct wait_request *wait, const struct run *state, bool is_suspended)
 {
     return (wait->or_suspended && is_suspended) ||
@@ -207,12 +198,12 @@ static bool has_early(const struct callers *callers, uuid run)
 static void answer_what_came(struct callers *callers, struct live_run *run)
 {
     uuid root = tree_place(callers->partition, run)->root;
-    bool suspended = is_suspended(&run->state);
+    bool suspended = engine_has_effect(&run->state, EFFECT_SUSPENSION);
     answer_early(callers, run, suspended);
     if (suspended && !uuid_equal(root, run->state.id) && has_early(callers, root)) {
+        /* Who waits keeps it; else it is being read again, and looks itself. */
         struct live_run *above = runs_find(callers->partition, root);
-        if (above !=
-            NULL) { /* Who waits keeps it; else it is being read again, and looks itself. */
+        if (above != NULL) {
             answer_early(callers, above, true);
         }
     }

@@ -129,16 +129,6 @@ static bool refuse(struct failure *ret, enum code code, enum reason reason, cons
     return false;
 }
 
-static bool waits_for_children(const struct run *run)
-{
-    for (uint32_t i = 0; i < run->effect_count; i++) {
-        if (run->effects[i].kind == EFFECT_CHILDREN) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool find_time(void *context, str key, str value)
 {
     (void)key;
@@ -239,9 +229,9 @@ static bool fork_run(struct partition *partition, uuid source, uint32_t after_se
     fork.run = runs_insert(partition, fork.id);
     status copied = copy_events(&fork, source);
     bool is_fine = status_is_ok(copied) && fork.is_exact && !engine_is_terminal(&fork.run->state) &&
-                   (adopts || !waits_for_children(&fork.run->state));
+                   (adopts || !engine_has_effect(&fork.run->state, EFFECT_CHILDREN));
     if (!is_fine) {
-        bool has_children = !adopts && waits_for_children(&fork.run->state);
+        bool has_children = !adopts && engine_has_effect(&fork.run->state, EFFECT_CHILDREN);
         abandon_fork(partition, &fork);
         if (copied.code == CODE_FAILED_PRECONDITION &&
             fork.bytes > partition->options.fork_bytes_max) {
