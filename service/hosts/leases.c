@@ -38,8 +38,9 @@ void hosts_release(struct hosts *hosts, struct task_ref task)
         return;
     }
     if (task_entry_is_given(entry) && entry->session->state != SESSION_EXPECTED) {
-        hosts->released[hosts->released_next++ % RELEASED_MAX] =
+        hosts->released[hosts->released_next % RELEASED_MAX] =
             (struct released_task){entry->held, entry->session->number};
+        hosts->released_next++;
     }
     session_remove_task(hosts, entry);
 }
@@ -49,7 +50,8 @@ void hosts_release(struct hosts *hosts, struct task_ref task)
 static struct host_session *find_released(const struct hosts *hosts, struct task_ref task,
                                           uint32_t epoch)
 {
-    for (uint32_t i = 0; i < RELEASED_MAX; i++) {
+    uint64_t count = hosts->released_next < RELEASED_MAX ? hosts->released_next : RELEASED_MAX;
+    for (uint64_t i = 0; i < count; i++) {
         const struct released_task *released = &hosts->released[i];
         if (released->held.epoch != epoch || !task_ref_equal(released->held.task, task)) {
             continue;

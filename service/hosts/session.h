@@ -102,7 +102,7 @@ enum {
 
 /* A task that was taken from a session by facts which may never be committed. */
 struct released_task {
-    struct held_task held; /* Epoch 0: none. */
+    struct held_task held;
     uint64_t session; /* Its number. */
 };
 
@@ -143,7 +143,7 @@ struct hosts {
     struct tasks tasks;
     struct ready_queue ready_queue;
     struct released_task released[RELEASED_MAX]; /* A ring. */
-    uint32_t released_next;
+    uint64_t released_next; /* How many have ever been put there. */
 };
 
 /* Renewals and ends of leases are reckoned from here until the next call. */
