@@ -6,7 +6,7 @@
 
 enum config_type {
     CONFIG_TEXT, /* Not empty. */
-    CONFIG_FILE, /* Empty: none. */
+    CONFIG_FILE, /* Empty: none, NULL. */
     CONFIG_LOG_LEVEL,
     CONFIG_NUMBER,
 };
@@ -207,7 +207,7 @@ static status set(struct config *config, const struct config_row *row, const cha
         *(const char **)at = text;
         return STATUS_OK;
     case CONFIG_FILE:
-        *(const char **)at = text;
+        *(const char **)at = *text == '\0' ? NULL : text;
         return STATUS_OK;
     case CONFIG_LOG_LEVEL:
         return set_level(source, text, arena, at);
@@ -298,12 +298,12 @@ static status check_together(const struct config *config)
         return status_make(CODE_INVALID_ARGUMENT,
                            "input-bytes-max has to be less than message-bytes-max");
     }
-    bool has_certificates = *config->tls_certificates != '\0';
-    if (has_certificates != (*config->tls_key != '\0')) {
+    bool has_certificates = config->tls_certificates != NULL;
+    if (has_certificates != (config->tls_key != NULL)) {
         return status_make(CODE_INVALID_ARGUMENT,
                            "tls-certificates and tls-key come together: one of them is missing");
     }
-    if (!has_certificates && *config->tls_client_ca != '\0') {
+    if (!has_certificates && config->tls_client_ca != NULL) {
         return status_make(CODE_INVALID_ARGUMENT,
                            "tls-client-ca needs tls-certificates and tls-key: without TLS nobody "
                            "shows a certificate");

@@ -16,7 +16,7 @@
 
 struct config {
     const char *listen;
-    const char *tls_certificates; /* Empty: none. */
+    const char *tls_certificates; /* These: NULL: none. */
     const char *tls_key;
     const char *tls_client_ca;
     const char *data;

@@ -54,14 +54,17 @@ static void random_bytes(void *context, void *ret, size_t bytes)
     sys_random(ret, bytes);
 }
 
-/* The signals main waits for, blocked in every thread that is started later. */
-static sigset_t signals_block(void)
+/* The signals main waits for, blocked in every thread that is started later. A hangup ends a server
+ * that has no certificates to read again, as it ends any program. */
+static sigset_t signals_block(bool has_certificates)
 {
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
+    if (has_certificates) {
+        sigaddset(&signals, SIGHUP);
+    }
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     return signals;
@@ -75,11 +78,6 @@ static void say_ready(const struct config *config, const struct rpc_server *serv
     printf("polosd ready address=%.*s:%u data=%s pid=%d\n", host_len, config->listen,
            (unsigned)rpc_server_port(server), config->data, (int)getpid());
     fflush(stdout);
-}
-
-static const char *file_or_none(const char *name)
-{
-    return *name == '\0' ? NULL : name;
 }
 
 /* Which signal it was that ends the process; the one that does not reads the certificates again. */
@@ -117,10 +115,10 @@ static status serve(const struct config *config, struct partition *partition, st
         .address = config->listen,
         .connections_max = (uint32_t)config->connections_max,
         .connections_per_address_max = (uint32_t)config->connections_per_address_max,
-        .tls_certificates = file_or_none(config->tls_certificates),
-        .tls_key = file_or_none(config->tls_key),
-        .tls_client_ca = file_or_none(config->tls_client_ca),
-        .tls_only = config->tls_certificates[0] != '\0' && config->tls_only == 1,
+        .tls_certificates = config->tls_certificates,
+        .tls_key = config->tls_key,
+        .tls_client_ca = config->tls_client_ca,
+        .tls_only = config->tls_only == 1,
         .threads = (uint32_t)config->threads,
         .message_bytes_max = (uint32_t)config->message_bytes_max,
         .receive_bytes_max = config->receive_bytes_max,
@@ -272,7 +270,7 @@ static int act(enum config_action action, const struct config *config, struct ar
     }
     log_level_set(config->log_level);
     name_strays();
-    sigset_t signals = signals_block();
+    sigset_t signals = signals_block(config->tls_certificates != NULL);
     status ran = run(config, arena, &signals);
     if (!status_is_ok(ran)) {
         fprintf(stderr, "polosd: %s\n", ran.why);

@@ -42,6 +42,11 @@ const char *ending_name(enum ending ending)
                                  : guard_verdict_name((enum guard_verdict)(ending - ENDING_GUARD));
 }
 
+bool ending_is_refusal(enum ending ending)
+{
+    return ending >= ENDING_SILENT;
+}
+
 /* ---- begin and end ---- */
 
 struct connection *connection_new(struct hall *hall, int fd, const struct sockaddr_storage *from)
@@ -73,19 +78,13 @@ static void way_reset(struct way *way)
     way->len = 0;
 }
 
-/* Of one that is refused nothing more is sent, and its address is free at once. */
-static bool is_refusal(enum ending ending)
-{
-    return ending >= ENDING_SILENT;
-}
-
 void connection_end(struct hall *hall, struct connection *connection, enum ending ending)
 {
     assert(connection->stage != STAGE_ENDED);
     connection->stage = STAGE_ENDED;
     connection->ending = ending;
     hall->counts[ending]++;
-    if (is_refusal(ending)) {
+    if (ending_is_refusal(ending)) { /* Nothing more is sent, and its address is free at once. */
         struct linger none = {.l_onoff = 1};
         setsockopt(connection->peer.fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
     }

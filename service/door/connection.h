@@ -108,6 +108,8 @@ void connection_look(struct hall *hall, struct connection *connection);
 /* Counts it, closes both sides. Not of one that has ended. */
 void connection_end(struct hall *hall, struct connection *connection, enum ending ending);
 
+/* Not by the will of the peer or the server: told in the log. */
+bool ending_is_refusal(enum ending ending);
 /* "ADDRESS_FULL", "RESETS" and so on. */
 const char *ending_name(enum ending ending);
 

@@ -126,7 +126,7 @@ static void settle(struct door *door, struct connection *connection)
     if (connection->stage != STAGE_ENDED || connection->address == NULL) {
         return;
     }
-    if (connection->ending >= ENDING_SILENT) {
+    if (ending_is_refusal(connection->ending)) {
         tell_refusal(door, &connection->from, connection->ending);
     }
     unlink_ended(door, connection);
@@ -357,7 +357,7 @@ status door_open(const struct door_options *options, struct arena *arena, struct
     set_limits(door);
     door->hall.epoll = epoll_create1(EPOLL_CLOEXEC);
     door->hall.tls = tls;
-    door->hall.needs_tls = options->needs_tls;
+    door->hall.needs_tls = tls != NULL && options->needs_tls;
     door->hall.take = options->take;
     door->hall.is_serving = options->is_serving;
     door->hall.context = options->context;
@@ -405,10 +405,10 @@ void door_stop_accepting(struct door *door)
 /* What was refused, in all: once, for whoever reads the log. */
 static void tell_counts(const struct door *door)
 {
-    for (unsigned i = ENDING_SILENT; i < ENDINGS; i++) {
-        if (door->hall.counts[i] > 0) {
-            log_line(LOG_INFO, "connections_refused", "why=%s count=%llu",
-                     ending_name((enum ending)i), (unsigned long long)door->hall.counts[i]);
+    for (enum ending i = 0; i < ENDINGS; i++) {
+        if (ending_is_refusal(i) && door->hall.counts[i] > 0) {
+            log_line(LOG_INFO, "connections_refused", "why=%s count=%llu", ending_name(i),
+                     (unsigned long long)door->hall.counts[i]);
         }
     }
 }

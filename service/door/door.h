@@ -21,7 +21,7 @@ struct door_options {
     uint32_t connections_max; /* 0: a third of the descriptors: each takes three. */
     uint32_t per_address_max; /* 0: a quarter of connections_max. */
     struct tls_files tls; /* Without certificates: none is served. */
-    bool needs_tls; /* Who speaks none is refused. */
+    bool needs_tls; /* Where some is served, who speaks none is refused. */
     void (*take)(void *context, int fd); /* HTTP/2; the descriptor is the callee's. */
     bool (*is_serving)(void *context);
     void *context;

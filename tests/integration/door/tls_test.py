@@ -12,8 +12,8 @@ import unittest
 
 import grpc
 
-from tests.integration.door.peer import begin, is_cut
 from tests.lib import polosd
+from tests.lib.http2 import begin, is_cut
 
 
 class Authority:
@@ -187,6 +187,13 @@ class TlsTest(unittest.TestCase):
         self.server.process.send_signal(signal.SIGHUP)
         while what not in self.server.log():
             pass
+
+    def test_a_hangup_without_certificates_ends_the_server(self):
+        server = polosd.Server()
+        self.addCleanup(server.close)
+        server.start()
+        server.process.send_signal(signal.SIGHUP)
+        self.assertEqual(server.wait(), -signal.SIGHUP)
 
     # ---- mistakes ----
 
