@@ -3,8 +3,9 @@ import socket
 import struct
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, PRIORITY, RESET, SETTINGS, PING, WINDOW, CONTINUATION = 0, 1, 2, 3, 4, 6, 8, 9
-END_STREAM, END_HEADERS = 1, 4
+DATA, HEADERS, PRIORITY, RESET, SETTINGS, PING, GOAWAY, WINDOW, CONTINUATION = (
+    0, 1, 2, 3, 4, 6, 7, 8, 9)
+END_STREAM, ACK, END_HEADERS = 1, 1, 4
 HEALTH = "/grpc.health.v1.Health/Check"
 
 
@@ -23,14 +24,14 @@ def headers(path=HEALTH):
     return b"".join(literal(name, value) for name, value in fields)
 
 
-def connect(port, source=None):
-    return socket.create_connection(("127.0.0.1", port), timeout=20,
+def connect(port, source=None, timeout=20):
+    return socket.create_connection(("127.0.0.1", port), timeout=timeout,
                                     source_address=(source, 0) if source else None)
 
 
-def begin(port, source=None):
+def begin(port, source=None, timeout=20):
     """A connection that has said what an honest one says first."""
-    peer = connect(port, source)
+    peer = connect(port, source, timeout)
     peer.sendall(PREFACE + frame(SETTINGS, 0, 0))
     return peer
 

@@ -1,39 +1,24 @@
-"""A peer that begins calls and never ends their requests: HTTP/2 by hand, since no client of gRPC
-can be made to. It sends whatever the server lets it."""
-import socket
+"""A peer that begins calls and never ends their requests. It sends whatever the server lets it."""
 import struct
 
-DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, WINDOW = 0, 1, 3, 4, 6, 7, 8
-ACK, END_HEADERS = 1, 4
+from tests.lib.http2 import (ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RESET,
+                             SETTINGS, WINDOW, begin, frame, headers)
+
 INITIAL_WINDOW = 4  # A setting.
 FIRST_WINDOW = 65535
 CHUNK = bytes(16384)
 ROUNDS_OF_NOTHING = 5
 
 
-def frame(kind, flags, stream, payload=b""):
-    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
-
-
-def headers(path):
-    """Literals that nobody has to remember (RFC 7541, 6.2.2)."""
-    fields = ((":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "a"),
-              ("content-type", "application/grpc"), ("te", "trailers"))
-    texts = [text.encode() for pair in fields for text in pair]
-    lengths = [bytes([len(text)]) + text for text in texts]
-    return b"".join(b"\0" + lengths[i] + lengths[i + 1] for i in range(0, len(texts), 2))
-
-
 class Unended:
     """`calls` calls, each with a request of message_bytes whose last byte never comes."""
 
     def __init__(self, port, path, calls, message_bytes):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self.socket = begin(port, timeout=60)
         self.window, self.first_window = FIRST_WINDOW, FIRST_WINDOW
         self.acks = 0
         self.ended = set()  # Streams that the server has ended.
         self.said = {}  # Stream -> what it was ended with.
-        self.socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0))
         self._agree()
         prefix = struct.pack(">BI", 0, message_bytes)
         self.windows, self.left, self.begun = {}, {}, {}
@@ -101,7 +86,7 @@ class Unended:
             self.window += int.from_bytes(payload, "big")
         elif kind == WINDOW:
             self.windows[stream] += int.from_bytes(payload, "big")
-        elif kind == RESET or (kind == HEADERS and flags & 1):
+        elif kind == RESET or (kind == HEADERS and flags & END_STREAM):
             self.ended.add(stream)
             self.said[stream] = self.said.get(stream, b"") + payload
         assert kind != GOAWAY, payload

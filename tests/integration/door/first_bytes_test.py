@@ -6,8 +6,8 @@ import unittest
 
 import grpc
 
-from tests.integration.door.peer import begin, connect, is_cut
 from tests.lib import polosd
+from tests.lib.http2 import begin, connect, is_cut
 
 CONNECTIONS = 12
 PER_ADDRESS = 4

@@ -9,9 +9,9 @@ import unittest
 
 import grpc
 
-from tests.integration.door.peer import (CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING,
-                                         PRIORITY, RESET, SETTINGS, WINDOW, begin, frame, headers)
 from tests.lib import polosd
+from tests.lib.http2 import (CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PRIORITY,
+                             RESET, SETTINGS, WINDOW, begin, frame, headers)
 
 BYTES_MAX = 512 << 20  # Sent by one attacker, who should be cut long before.
 GROWTH_MIB = 64
