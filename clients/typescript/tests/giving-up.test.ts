@@ -1,7 +1,13 @@
 /** Parts of code that may take only so long, and code that is told to end, on the real server. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ExecutionCancelledError, TimeoutError, defineWorkflow, sleep } from "@polos/sdk";
+import {
+  ExecutionCancelledError,
+  TimeoutError,
+  defineWorkflow,
+  sleep,
+  type Workflow,
+} from "@polos/sdk";
 import { bothWays, gate, untilWaiting, withServer } from "./support.js";
 
 const there = withServer();
@@ -91,7 +97,6 @@ test("a time is more than 0 seconds", async () => {
 });
 
 test("code that awaits something of its own is told at its next step, once", async () => {
-  const { client } = there;
   const seen: string[] = [];
   const begun = gate();
   const flow = defineWorkflow({ id: "own-await" }, async (ctx) => {
@@ -104,10 +109,7 @@ test("code that awaits something of its own is told at its next step, once", asy
       seen.push(await ctx.step.run("undo", () => "undone"));
     }
   });
-  const handle = await flow.invoke(client);
-  await begun.opened;
-  await handle.cancel();
-  await assert.rejects(handle.getResult(), { name: "RunCancelledError" });
+  await cancelAtWork(flow, begun.opened);
   assert.deepEqual(seen, ["undone"]);
 });
 
@@ -120,10 +122,7 @@ test("code that listens to its signal cleans up with the next step", async () =>
     await new Promise((resolve) => ctx.signal.addEventListener("abort", resolve));
     seen.push(await ctx.step.run("undo", () => "undone"));
   });
-  const handle = await flow.invoke(client);
-  await begun.opened;
-  await handle.cancel();
-  await assert.rejects(handle.getResult(), { name: "RunCancelledError" });
+  const handle = await cancelAtWork(flow, begun.opened);
   assert.deepEqual(seen, ["undone"]);
   const types = (await client.history(handle.id)).map(({ type }) => type);
   assert.ok(types.indexOf("CANCEL_SHOWN") < types.indexOf("STEP_SETTLED"));
@@ -195,6 +194,15 @@ test("a child outlives its parent where it is to", async () => {
   }
   assert.deepEqual(ends.sort(), ["cancelled", "completed"]);
 });
+
+/** A run that was cancelled once its code had begun; it has ended. */
+async function cancelAtWork(flow: Workflow, begun: Promise<void>) {
+  const handle = await flow.invoke(there.client);
+  await begun;
+  await handle.cancel();
+  await assert.rejects(handle.getResult(), { name: "RunCancelledError" });
+  return handle;
+}
 
 function error(thrown: unknown): Error {
   assert.ok(thrown instanceof Error);
