@@ -32,10 +32,15 @@ static int no_password(char *ret, int bytes_max, int is_to_write, void *context)
 static status fail(struct arena *arena, const char *option, const char *file)
 {
     unsigned long error = ERR_peek_error();
-    bool is_system = ERR_SYSTEM_ERROR(error);
-    const char *why = is_system ? strerror(ERR_GET_REASON(error)) : ERR_reason_error_string(error);
-    status ret = arena_fail(arena, CODE_INVALID_ARGUMENT, "%s %s: %s", option, file,
-                            why == NULL ? "it cannot be read" : why);
+    const char *why = ERR_reason_error_string(error);
+    status ret =
+        ERR_SYSTEM_ERROR(error)
+            ? arena_fail(arena, CODE_INVALID_ARGUMENT, "%s %s: %s", option, file,
+                         strerror(ERR_GET_REASON(error)))
+            : arena_fail(
+                  arena, CODE_INVALID_ARGUMENT,
+                  "%s %s: it is not what is wanted there, in PEM and without a password (%s)",
+                  option, file, why == NULL ? "no reason is told" : why);
     ERR_clear_error();
     return ret;
 }
