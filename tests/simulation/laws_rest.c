@@ -3,6 +3,7 @@
  * gone on, and it wants to be woken no later than when the next thing comes due. So what is
  * overlooked or forgotten is found at once, and not only when somebody has waited for too long.
  */
+#include "service/features/topics/topic_state.h"
 #include "service/hosts/ready_queue.h"
 #include "service/hosts/session.h"
 #include "service/partition/state.h"
@@ -180,6 +181,8 @@ void laws_check_rest(struct world *world, uint64_t due_ms)
                          (long long)(due_ms - world_wall_ms(world)));
         }
     }
+    world_expect(world, !follow_is_unsettled(&topics_of(partition)->follow),
+                 "who-was-read-for-joins-at-once");
     if (!world_store_was_low(world)) {
         check_schedules(world, due_ms);
         check_triggers(world, due_ms);

@@ -211,6 +211,7 @@ bool world_sees(struct world *world)
         return false;
     }
     world->acts_until_death -= world->acts_until_death != UINT64_MAX;
+    world->quiet.deeds++;
     return true;
 }
 
@@ -304,6 +305,7 @@ static void start_process(struct world *world, void *context, uint64_t number)
         return;
     }
     world_reads_start(world);
+    laws_quiet_begin(world);
     world->due_ms = world->time_ms;
     world->upsets++;
     if (world_fault(world, 20)) {
@@ -352,6 +354,7 @@ static void sleep_over(struct world *world)
 
 static void do_round(struct world *world)
 {
+    laws_quiet_before(world);
     uint64_t due_ms = partition_round(world->partition);
     world->counts.rounds++;
     if (world->is_dead || world->acts_until_death != UINT64_MAX) {
@@ -362,6 +365,9 @@ static void do_round(struct world *world)
     uint64_t wall_ms = world_wall_ms(world);
     world->due_ms = due_ms == 0 ? 0 : world->time_ms + (due_ms > wall_ms ? due_ms - wall_ms : 0);
     sleep_over(world);
+    if (world_is_well(world)) {
+        laws_quiet_after(world, due_ms);
+    }
     if (world_is_well(world)) {
         laws_check(world, due_ms);
     }

@@ -223,7 +223,7 @@ struct world_counts {
         dropped, awaited, forks, retries, cleanups;
     uint64_t owed, damaged, orphans, deletions, given_up, tries;
     uint64_t reads, feeds, suspended, undefined, admissions, beginnings, ticks, ticks_skipped,
-        batches, rests;
+        batches, rests, unwanted;
 };
 
 /* A row of the index of links, as bytes. */
@@ -321,6 +321,21 @@ struct sim_disk {
     bool is_failing_next; /* The next commit fails, and all that is read for a while. */
 };
 
+/* What the last round said, and what came of the next. */
+struct sim_quiet {
+    uint64_t
+        deeds; /* Of the process, as far as they are seen: commits, answers, messages, calls. */
+    uint64_t deeds_before; /* Before the round at hand. */
+    uint64_t due_ms; /* By the program's clock: when it wants the next; 0: not by itself. */
+    int64_t skew_ms; /* Of that clock then. */
+    uint64_t life; /* Of the process then. */
+    bool is_asked; /* Requests wait for the round at hand. */
+    bool is_unwanted; /* Nobody has asked for it. */
+    bool is_wanted; /* By nobody but the process. */
+    uint64_t second_ms; /* True time: since when idle_count rounds that it wanted did nothing. */
+    uint64_t idle_count;
+};
+
 struct sim_host;
 struct sim_start;
 
@@ -377,6 +392,7 @@ struct world {
     uint64_t lease_ms;
     uint64_t longest_sleep_ms; /* Of its thread. */
     uint64_t slow_rounds; /* So many more come late. */
+    struct sim_quiet quiet;
 
     struct sim_run *runs[WORLD_RUNS_MAX];
     size_t run_count;
@@ -551,6 +567,11 @@ str world_schedule_id(unsigned schedule);
 str world_schedule_workflow(unsigned schedule);
 str world_schedule_key(unsigned schedule);
 str world_trigger_workflow(unsigned trigger);
+
+/* laws_quiet.c: rounds that nobody asked for */
+void laws_quiet_begin(struct world *world); /* A life of the process. */
+void laws_quiet_before(struct world *world); /* A round. */
+void laws_quiet_after(struct world *world, uint64_t due_ms);
 
 /* laws_rest.c: what must be true of a process that sees nothing to do */
 void laws_check_rest(struct world *world, uint64_t due_ms);

@@ -90,6 +90,7 @@ static const struct {
     COUNT("ticks skipped", ticks_skipped),
     COUNT("batches", batches),
     COUNT("times at rest", rests),
+    COUNT("rounds nobody asked for", unwanted),
 };
 
 static void print_counts(const struct world_counts *counts)

@@ -96,6 +96,7 @@ static status commit(void *self, const struct store_batch *batch)
         {MEMORY_STORE_FAULT_UNKNOWN, "unknown"},
     };
     world_expect(world, batch->count > 0, "no-empty-commits");
+    world->quiet.deeds++;
     if (world->is_dead) {
         return status_make(CODE_UNAVAILABLE, "the process is dead");
     }

@@ -692,12 +692,6 @@ static void heard(void *self)
     lost_calls_give_up(&models->lost, models->partition);
 }
 
-static uint64_t next_due_ms(void *self)
-{
-    const struct models *models = self;
-    return lost_calls_are_awaited(&models->lost) ? models->partition->now_ms : 0;
-}
-
 /* Not while runs recover: what follows may be the run's end. */
 static void round_begins(void *self)
 {
@@ -795,6 +789,5 @@ const struct feature models_feature = {
     .recover = recover,
     .deadline_message = deadline_message,
     .run_leaves = run_leaves,
-    .next_due_ms = next_due_ms,
     .stop = stop,
 };
