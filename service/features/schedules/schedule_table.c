@@ -162,8 +162,14 @@ status schedule_zone(struct partition *partition, str name, struct arena *arena,
 }
 
 /* Why it rests, in the arena; empty: it does not. */
+/* A schedule that rests has its ticks all the same: its run may be asked for at once. */
 static str problem_of(struct partition *partition, struct schedule *schedule, struct arena *arena)
 {
+    schedule->zone = NULL;
+    status usable = cron_parse(schedule->row.cron, arena, &schedule->cron);
+    if (status_is_ok(usable)) {
+        usable = schedule_zone(partition, schedule->row.zone, arena, &schedule->zone);
+    }
     if (schedule->pause != NULL) {
         return schedule->pause[0] == '\0'
                    ? STR("it is paused")
@@ -171,10 +177,6 @@ static str problem_of(struct partition *partition, struct schedule *schedule, st
     }
     if (schedule->is_broken) {
         return STR("what its runs are started with cannot be read; put it again");
-    }
-    status usable = cron_parse(schedule->row.cron, arena, &schedule->cron);
-    if (status_is_ok(usable)) {
-        usable = schedule_zone(partition, schedule->row.zone, arena, &schedule->zone);
     }
     return status_is_ok(usable) ? STR_EMPTY : str_of(usable.why);
 }

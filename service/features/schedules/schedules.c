@@ -243,7 +243,9 @@ static str payload(const struct schedule *schedule, uint64_t tick_ms, struct are
     json_put_string(&writer, "timezone", schedule->row.zone);
     put_time(&writer, "timestamp", tick_ms);
     put_time(&writer, "last_timestamp", schedule->row.last_tick_ms);
-    put_time(&writer, "upcoming", cron_next_ms(&schedule->cron, schedule->zone, tick_ms));
+    bool has_ticks = schedule->zone != NULL; /* Else they cannot be read any more. */
+    put_time(&writer, "upcoming",
+             has_ticks ? cron_next_ms(&schedule->cron, schedule->zone, tick_ms) : 0);
     json_end_object(&writer);
     return buf_finish(&text, arena);
 }

@@ -212,7 +212,7 @@ static void handle_start(struct partition *partition, struct request *request)
     struct failure failure;
     spec->cause = START_CAUSE_CALLER;
     if (!start_run(partition, spec, &request->arena, &failure, &start->ret_run)) {
-        request_answer(partition, request, &failure);
+        request_fail_later(partition, request, &failure); /* Perhaps by what this round deletes. */
         return;
     }
     if (spec->options.idempotency_key.len > 0) {
