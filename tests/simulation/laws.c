@@ -390,6 +390,7 @@ void laws_take(struct world *world, const struct store_batch *batch)
     size_t cursor = 0;
     struct store_entry entry;
     world_mix(world, buf_str(&batch->bytes));
+    world->events_before = world->event_number;
     while (store_batch_next(batch, &cursor, &entry) && world_is_well(world)) {
         take_entry(world, &entry);
         arena_reset(&scratch);
@@ -403,6 +404,7 @@ void laws_take(struct world *world, const struct store_batch *batch)
         laws_check_commit(world);
         laws_clockwork_check_commit(world);
         laws_versions_check_commit(world);
+        laws_queues_check_commit(world);
     }
     for (size_t i = 0; i < world->run_count; i++) {
         world->runs[i]->is_changed = false;

@@ -252,7 +252,17 @@ void laws_queues_note(struct world *world, struct sim_run *run, const struct eve
 static void take_limits(struct world *world, unsigned number, const struct store_entry *entry)
 {
     struct sim_queue *queue = &world->queues[number];
-    world_expect(world, !entry->is_delete && entry->value.len == 20, "queues-stay");
+    if (entry->is_delete) {
+        world_expect(world, queue->is_defined, "a-queue-is-deleted-once");
+        queue->is_defined = false;
+        queue->is_deleted_now = true;
+        queue->deletions++;
+        queue->limits = (struct queue_limits){0};
+        queue->counted_count = 0;
+        world_say(world, "  queue %u is deleted", number);
+        return;
+    }
+    world_expect(world, entry->value.len == 20, "rows-are-readable");
     if (!world_is_well(world)) {
         return;
     }
@@ -278,6 +288,20 @@ void laws_queues_take(struct world *world, uint8_t kind, str name, const struct 
     } else if (kind == INDEX_QUEUE_DEFAULT) {
         world_expect(world, str_is(name, "sleepy"), "only-who-names-a-queue-has-one");
         world->default_queue = entry->is_delete ? WORLD_QUEUES : queue_of(entry->value);
+    }
+}
+
+/* Not while runs wait in it; one that wakes may come back to it in the very commit, or later. */
+void laws_queues_check_commit(struct world *world)
+{
+    for (size_t i = 0; i < world->live_count; i++) {
+        const struct sim_run *run = world->live[i];
+        bool is_deleted = run->queue != WORLD_QUEUES && world->queues[run->queue].is_deleted_now;
+        bool stood_there = run->waits_since > 0 && run->waits_since <= world->events_before;
+        world_expect(world, !is_deleted || !stood_there, "a-queue-in-use-stays");
+    }
+    for (unsigned i = 0; i < WORLD_QUEUES; i++) {
+        world->queues[i].is_deleted_now = false;
     }
 }
 

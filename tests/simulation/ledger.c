@@ -391,8 +391,10 @@ static const char *add_lease_lost(struct ledger *ledger, const struct event *eve
     struct ledger_effect *effect = open_effect(ledger, event->effect);
     LAW("lost-by-its-holder", effect != NULL && effect->is_leased);
     LAW("lost-under-its-epoch", event->attempt == effect->attempt);
-    LAW("excused-by-forgetting",
-        !event->lease_lost.is_excused || effect->lease_life != ledger->life);
+    bool is_released = str_is(event->lease_lost.cause, LEDGER_RELEASED);
+    bool is_excused = is_released || effect->lease_life != ledger->life;
+    LAW("excused-by-forgetting", !event->lease_lost.is_excused || is_excused);
+    LAW("who-gives-a-task-back-is-excused", event->lease_lost.is_excused || !is_released);
     effect->is_leased = false;
     effect->host = 0;
     effect->leases_lost++;

@@ -56,6 +56,9 @@ struct ledger_effect {
     bool has_seen_cancel; /* Task: its code was shown the cancellation. */
 };
 
+/* Why a host gives a task back. */
+#define LEDGER_RELEASED "it does not fit here"
+
 struct ledger {
     bool is_started;
     uint64_t giving_up; /* The key of the wait that was given up just now, hashed; 0: none. */

@@ -227,6 +227,7 @@ bool world_post(struct world *world, struct request *request)
         request_free(request);
         return false;
     }
+    world_note_request(world, request);
     if (must_arrive) {
         partition_post_always(world->partition, request);
         return true;
@@ -385,6 +386,7 @@ static void stop_politely(struct world *world)
     struct request *request = request_new(&drain_operation);
     request->context = world;
     request->done = drain_done;
+    world_note_request(world, request);
     partition_post_always(world->partition, request);
     world->open_requests++;
     uint64_t rounds = world_below(world, 4);
@@ -499,6 +501,7 @@ static void begin(struct world *world, uint64_t seed)
     world_commands_begin(world);
     world_definitions_begin(world);
     world_queues_begin(world);
+    world_operators_begin(world);
     world_schedules_begin(world);
     world_subscribers_begin(world);
     world_at(world, 5000, trouble, NULL, 0);

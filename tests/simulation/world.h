@@ -15,8 +15,8 @@
  *             are no JSON, answers after it was cancelled, answers twice
  *   hosts     read nothing for a while, vanish, dial again with or without their session, repeat
  *             what they said, say things under old epochs, leave gaps, fall silent on a stream that
- *             looks alive, say they leave; freeze, often with a task on its way to them, and go on
- *             as if nothing had happened
+ *             looks alive, say they leave, give tasks back; freeze, often with a task on its way
+ *             to them, and go on as if nothing had happened
  *   network   goes silent one way or both, and then brings all that was said, or the first of it
  *             and breaks; the server learns of that at once, late or never; answers are lost
  *   sizes     in some worlds values have up to 2 MiB, so that batches pass 8 MiB, histories many
@@ -28,7 +28,9 @@
  *             never; cancel, fork and retry; watchers and subscribers are slow, go away and come
  *             back where they were
  *   rules     of queues, schedules and triggers change at any time, by calls and by whichever
- *             version of a host dials in last; schedules are deleted
+ *             version of a host dials in last; schedules and idle queues are deleted; a schedule's
+ *             run is asked for at once
+ *   operators look at everything, set hosts aside, delete what nobody offers
  *   clock     jumps forward, sometimes over many ticks; steps back
  * What it may not: change what was committed, or break a rule of a contract in a header.
  *
@@ -65,6 +67,7 @@ enum {
     WORLD_RATE_MAX = 4,
     WORLD_CALLS_MAX = 4096,
     WORLD_STEPS_MAX = 4096,
+    WORLD_KINDS_MAX = 64, /* Of requests. */
 };
 
 /* Read by the program, and by the laws for themselves. */
@@ -223,7 +226,8 @@ struct world_counts {
         dropped, awaited, forks, retries, cleanups;
     uint64_t owed, damaged, orphans, deletions, given_up, tries;
     uint64_t reads, feeds, suspended, undefined, admissions, beginnings, ticks, ticks_skipped,
-        batches, rests, unwanted;
+        batches, rests, unwanted, releases, ticks_called;
+    uint64_t made[WORLD_KINDS_MAX]; /* Requests, by their kind. */
 };
 
 /* A row of the index of links, as bytes. */
@@ -261,6 +265,8 @@ struct sim_topic {
 /* A queue as it is committed. */
 struct sim_queue {
     bool is_defined;
+    bool is_deleted_now; /* By the commit at hand. */
+    uint64_t deletions;
     struct queue_limits limits;
     uint32_t counted_count;
     struct {
@@ -286,6 +292,8 @@ struct sim_schedule {
     uint64_t next_ms;
     uuid started; /* By the commit at hand, whose row is still to come. */
     uint64_t started_tick_ms;
+    uint64_t callers; /* Who ask for a run at once, and were not answered. */
+    bool is_called; /* The commit at hand may start one for them. */
     uint64_t deletions;
 };
 
@@ -421,6 +429,7 @@ struct world {
 
     uint64_t child_number; /* Tells apart what code and callers make up. */
     uint64_t event_number; /* Of the event at hand. */
+    uint64_t events_before; /* The last one before the commit at hand. */
     uint64_t trouble_ms; /* True time of the last accident that delays what is due. */
     uint64_t calm_ms; /* True time at which the world calmed down. */
     struct sim_link_row *links;
@@ -542,6 +551,7 @@ void laws_queues_open(struct world *world, struct sim_run *run, const struct run
 /* When the ledger knows of the event and the fold does not yet. */
 void laws_queues_note(struct world *world, struct sim_run *run, const struct event *event);
 void laws_queues_take(struct world *world, uint8_t kind, str name, const struct store_entry *entry);
+void laws_queues_check_commit(struct world *world);
 void laws_queues_clock_stepped_back(struct world *world);
 /* Its task waits for admission in a queue. */
 bool sim_run_awaits_admission(const struct sim_run *run);
@@ -639,6 +649,12 @@ void world_definitions_age(struct world *world); /* The store may be one of an o
 /* world_queues.c: those who define queues, crowd them and look at them */
 void world_queues_begin(struct world *world);
 struct queue_limits world_draw_limits(struct world *world);
+
+/* world_operators.c: those who look at hosts and offers, set hosts aside, and delete offers */
+void world_operators_begin(struct world *world);
+void world_note_request(struct world *world, const struct request *request);
+/* A kind of request that nobody made so far; NULL: none is left. */
+const char *world_kind_never_made(const struct world *world);
 
 /* world_reads.c: what is read beside the partition */
 void world_reads_age(struct world *world); /* The store may be one of an older release. */

@@ -44,6 +44,7 @@ struct ask {
     uint64_t registered; /* When it was asked. */
     uint64_t deletions; /* Of the agent, when it was asked. */
     bool is_queue_known; /* When it was asked. */
+    uint64_t queue_deletions; /* And how often it had been deleted. */
     uint32_t seen; /* Events committed when it was asked. */
     str marker;
     bool is_other; /* Another request under a used key. */
@@ -275,6 +276,11 @@ static void judge_start(struct ask *ask, struct request *request)
     }
 }
 
+static uint64_t queue_deletions(const struct sim_start *start)
+{
+    return start->queue == WORLD_QUEUES ? 0 : start->world->queues[start->queue].deletions;
+}
+
 static void start_failed(struct ask *ask, const struct failure *failure)
 {
     struct sim_start *start = ask->start;
@@ -282,7 +288,8 @@ static void start_failed(struct ask *ask, const struct failure *failure)
     bool is_known = failure != NULL && failure->code == CODE_RESOURCE_EXHAUSTED;
     if (failure != NULL) {
         bool is_unregistered = failure->code == CODE_NOT_FOUND && ask->registered == 0;
-        is_unregistered |= failure->code == CODE_NOT_FOUND && !ask->is_queue_known;
+        is_unregistered |= failure->code == CODE_NOT_FOUND &&
+                           (!ask->is_queue_known || ask->queue_deletions != queue_deletions(start));
         is_unregistered |= failure->reason == REASON_AGENT_NOT_FOUND &&
                            ask->deletions != ask->base.world->agent_deletions;
         bool is_reused = failure->code == CODE_ALREADY_EXISTS && ask->is_other;
@@ -328,6 +335,7 @@ static void ask_for_run(struct world *world, void *context, uint64_t is_other)
     ask->registered = world->registered;
     ask->deletions = world->agent_deletions;
     ask->is_queue_known = start->queue == WORLD_QUEUES || world->queues[start->queue].is_defined;
+    ask->queue_deletions = ask->is_queue_known ? queue_deletions(start) : 0;
     ask->is_other = is_other;
     ask->marker = start->marker;
     if (start->key.len == 0) {
@@ -349,11 +357,11 @@ static void ask_for_run(struct world *world, void *context, uint64_t is_other)
     hash128(is_other ? STR("other") : ask->marker, start_request(request)->digest);
     if (world_ask(&ask->base, request, start_done)) {
         start->asks++;
+        if (start->key.len > 0 && world_fault(world, 15)) {
+            ask_for_run(world, start, is_other); /* At once, in the same batch. */
+        }
     } else if (!is_other && start->asks == 0) {
         world_at(world, 100 + world_below(world, 3000), ask_for_run, start, 0);
-    }
-    if (start->key.len > 0 && world_fault(world, 15)) {
-        ask_for_run(world, start, is_other); /* At once, in the same batch. */
     }
 }
 

@@ -96,7 +96,8 @@ static bool is_numbered(const struct host_message *message)
 static bool is_about_task(const struct host_message *message)
 {
     return is_numbered(message) || message->kind == HOST_MESSAGE_TASK_DONE ||
-           message->kind == HOST_MESSAGE_STEP_REQUEST || message->kind == HOST_MESSAGE_PARK;
+           message->kind == HOST_MESSAGE_STEP_REQUEST || message->kind == HOST_MESSAGE_PARK ||
+           message->kind == HOST_MESSAGE_RELEASE;
 }
 
 static void hear(struct world *world, void *context, uint64_t number);
@@ -360,7 +361,8 @@ static void hear_ack(struct sim_host *host, uint64_t ack)
         const struct sim_task *held = find_held(host, sent->message.task);
         bool is_let_go = held != NULL && held->is_parked && held->epoch == sent->message.epoch;
         if (sent->message.kind == HOST_MESSAGE_TASK_DONE ||
-            (sent->message.kind == HOST_MESSAGE_PARK && is_let_go)) {
+            (sent->message.kind == HOST_MESSAGE_PARK && is_let_go) ||
+            (sent->message.kind == HOST_MESSAGE_RELEASE && is_let_go)) {
             unhold(host, sent->message.task);
         }
     }
@@ -426,6 +428,16 @@ static void hear_again(struct sim_host *host, struct sim_task *held, const struc
     sim_work_again(host, held, task);
 }
 
+/* What it has settled could not be read: it is another's or over, and its host learns of that when
+ * it says something of it. */
+static bool was_taken_unread(struct world *world, const struct sim_task *held)
+{
+    const struct sim_run *run = world_find_run(world, held->task.run);
+    const struct ledger_effect *task = ledger_open(&run->ledger, held->task.effect);
+    bool is_its = task != NULL && task->is_leased && task->attempt == held->epoch;
+    return run->was_unread && !is_its;
+}
+
 static void hear_task(struct sim_host *host, const struct host_task *task)
 {
     struct world *world = host->world;
@@ -447,7 +459,8 @@ static void hear_task(struct sim_host *host, const struct host_task *task)
     };
     size_t busy = 0;
     for (size_t i = 0; i < host->held_count; i++) {
-        busy += !host->held[i].is_done && !host->held[i].is_parked;
+        busy += !host->held[i].is_done && !host->held[i].is_parked &&
+                !was_taken_unread(world, &host->held[i]);
     }
     world_expect(world, busy <= host->slots, "slots-are-not-overbooked");
     sim_work_begin(host, held, task);

@@ -189,6 +189,25 @@ MUTANTS = {
             "if (models->partition->options.models.vtable != NULL) {": "if (models == NULL) {",
         },
     ),
+    "called_run_moves_ticks": ("A schedule whose run is asked for at once begins anew.", {
+        "assert(schedule->row.last_tick_ms == partition->now_ms);":
+            "schedule->row.base_ms = partition->now_ms;",
+    }),
+    "paused_schedule_knows_no_ticks": ("A paused schedule's run is not told its next tick.", {
+        "bool has_ticks = schedule->zone != NULL;":
+            "bool has_ticks = schedule->zone != NULL && schedule->pause == NULL;",
+    }),
+    "queue_in_use_deleted": ("A queue is deleted in which runs wait.", {
+        "bool is_idle = report.running == 0 && report.waiting == 0;":
+            "bool is_idle = report.running == 0;",
+    }),
+    "released_in_vain": ("A task that its host gave back counts as lost.", {
+        ".lease_lost = {.cause = message->text, .is_excused = true}":
+            ".lease_lost = {.cause = message->text, .is_excused = false}",
+    }),
+    "set_aside_in_vain": ("A host is not set aside.", {
+        "session->is_set_aside = true;": "(void)session;",
+    }),
     "changed_schedule_catches_up": (
         "A schedule with other ticks catches up those before it was changed.",
         {
@@ -778,11 +797,13 @@ MUTANTS = {
 # Where they were seen last, if late: tried first, to save time.
 SEEN_AT = {
     "awaits_not_recovered": 585,
+    "called_run_moves_ticks": 618,
     "deletion_of_anothers": 249,
     "list_row_lost_in_build": 229,
     "misfit_answers": 134,
     "misfit_drops_what_fits": 222,
     "more_unheard": 151,
+    "paused_schedule_knows_no_ticks": 374,
     "recovery_repeats_calls": 121,
     "refused_with_its_round": 237,
     "renewal_left_out": 422,

@@ -17,6 +17,7 @@ struct queue_ask {
     struct sim_ask base;
     unsigned queue;
     bool is_defined; /* When it was asked. */
+    uint64_t deletions; /* Of it by then. */
     str marker;
 };
 
@@ -26,7 +27,13 @@ static struct queue_ask *ask_new(struct world *world, unsigned queue)
     ask->base.world = world;
     ask->queue = queue;
     ask->is_defined = world->queues[queue].is_defined;
+    ask->deletions = world->queues[queue].deletions;
     return ask;
+}
+
+static bool was_deleted(const struct queue_ask *ask)
+{
+    return ask->base.world->queues[ask->queue].deletions > ask->deletions;
 }
 
 /* ---- Defining. ---- */
@@ -49,7 +56,8 @@ static void define_done(struct request *request, const struct failure *failure)
     if (ask != NULL && failure != NULL) {
         world_fail_law(ask->base.world, failure, false, "queues-can-be-defined");
     } else if (ask != NULL) {
-        world_expect(ask->base.world, ask->base.world->queues[ask->queue].is_defined,
+        world_expect(ask->base.world,
+                     ask->base.world->queues[ask->queue].is_defined || was_deleted(ask),
                      "acknowledged-queues-are-durable");
     }
     request_free(request);
@@ -77,7 +85,8 @@ static void start_done(struct request *request, const struct failure *failure)
 {
     struct queue_ask *ask = world_answered(request);
     if (ask != NULL && failure != NULL) {
-        bool is_undefined = failure->code == CODE_NOT_FOUND && !ask->is_defined;
+        bool is_undefined =
+            failure->code == CODE_NOT_FOUND && (!ask->is_defined || was_deleted(ask));
         world_fail_law(ask->base.world, failure, is_undefined, "good-starts-are-taken");
         bool is_there = world_find_marked(ask->base.world, ask->marker) != NULL;
         world_expect(ask->base.world, !is_there || failure->code == CODE_UNAVAILABLE,
@@ -173,6 +182,52 @@ static void list(struct world *world)
     world_ask(&ask_new(world, 0)->base, request, list_done);
 }
 
+static void get_done(struct request *request, const struct failure *failure)
+{
+    struct queue_ask *ask = world_answered(request);
+    if (ask != NULL && failure != NULL) {
+        bool is_undefined =
+            failure->code == CODE_NOT_FOUND && !ask->base.world->queues[ask->queue].is_defined;
+        world_fail_law(ask->base.world, failure, is_undefined, "defined-queues-are-shown");
+    } else if (ask != NULL) {
+        judge_report(ask->base.world, &get_queue_request(request)->ret);
+    }
+    request_free(request);
+}
+
+static void get(struct world *world, unsigned queue)
+{
+    struct request *request = request_new(&get_queue_operation);
+    get_queue_request(request)->name = world_queue_name(queue);
+    world_ask(&ask_new(world, queue)->base, request, get_done);
+}
+
+/* ---- Deleting. ---- */
+
+static void delete_done(struct request *request, const struct failure *failure)
+{
+    struct queue_ask *ask = world_answered(request);
+    if (ask != NULL && failure != NULL) {
+        bool may = failure->code == CODE_FAILED_PRECONDITION ||
+                   (failure->code == CODE_NOT_FOUND && (!ask->is_defined || was_deleted(ask)));
+        world_fail_law(ask->base.world, failure, may, "idle-queues-can-be-deleted");
+    } else if (ask != NULL) {
+        world_expect(ask->base.world, was_deleted(ask), "acknowledged-deletions-are-durable");
+    }
+    request_free(request);
+}
+
+/* Not the one that a workflow's code names. */
+static void delete_idle(struct world *world, unsigned queue)
+{
+    if (queue == 1) {
+        return;
+    }
+    struct request *request = request_new(&delete_queue_operation);
+    delete_queue_request(request)->name = world_queue_name(queue);
+    world_ask(&ask_new(world, queue)->base, request, delete_done);
+}
+
 /* ---- When. ---- */
 
 static void define_missing(struct world *world)
@@ -196,8 +251,11 @@ static void do_command(struct world *world, void *context, uint64_t number)
     unsigned queue = (unsigned)world_below(world, WORLD_QUEUES);
     if (what < 4) {
         define(world, queue);
-    } else if (what < 7) {
+    } else if (what < 6) {
         list(world);
+    } else if (what < 7) {
+        get(world, queue);
+        delete_idle(world, queue);
     } else if (world->run_count < 30) {
         size_t count = 1 + world_below(world, CROWD_MAX);
         for (size_t i = 0; i < count; i++) {

@@ -9,9 +9,6 @@ MUTANTS = {
         "return first == NULL ? 0 : wait_of(first)->due_ms;":
             "return first == NULL ? 0 : wait_of(first)->due_ms + 1000;",
     }),
-    "due_of_unread_owed": ("What is owed and could not be read asks for no round.", {
-        "if (owings->first == NULL && !owings->is_unread) {": "if (owings->first == NULL) {",
-    }),
     "due_of_owed": ("What is owed asks for no round.", {
         "return owings->read_again_ms != 0 ? owings->read_again_ms : owings->partition->now_ms;":
             "return owings->read_again_ms;",
@@ -21,10 +18,6 @@ MUTANTS = {
     }),
     "due_of_lost_tasks": ("Tasks that a host lost ask for no round.", {
         "if (tasks->has_ready || tasks->lost_count > 0 ||": "if (tasks->has_ready ||",
-    }),
-    "due_of_pieces": ("The rest of what a host is owed asks for no round.", {
-        "tasks->lost_count > 0 || hosts_owe_pieces(partition->hosts)) {":
-            "tasks->lost_count > 0) {",
     }),
     "due_of_silent_hosts": ("A host's silence asks for a round too late.", {
         "return partition->now_ms + (left < heartbeat_ms ? left : heartbeat_ms);":

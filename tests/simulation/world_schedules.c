@@ -130,7 +130,39 @@ static void pause(struct world *world, unsigned number, bool pauses)
     world_ask(&ask_new(world, number)->base, request, pause_done);
 }
 
-/* ---- Listing. ---- */
+/* ---- Starting its run at once. ---- */
+
+static void call_done(struct request *request, const struct failure *failure)
+{
+    const struct sim_ask *base = request->context;
+    const struct schedule_ask *asked = request->context;
+    base->world->schedules[asked->schedule].callers--;
+    struct schedule_ask *ask = world_answered(request);
+    if (ask != NULL && failure != NULL) {
+        const struct sim_schedule *schedule = &ask->base.world->schedules[ask->schedule];
+        bool may = failure->code == CODE_FAILED_PRECONDITION ||
+                   (failure->code == CODE_NOT_FOUND &&
+                    (!ask->was_there || schedule->deletions > ask->deletions));
+        world_fail_law(ask->base.world, failure, may, "schedules-can-be-called");
+    } else if (ask != NULL) {
+        world_expect(ask->base.world,
+                     world_find_run(ask->base.world, trigger_schedule_request(request)->ret_run) !=
+                         NULL,
+                     "acknowledged-starts-are-durable");
+    }
+    request_free(request);
+}
+
+static void call(struct world *world, unsigned number)
+{
+    struct request *request = request_new(&trigger_schedule_operation);
+    trigger_schedule_request(request)->id = world_schedule_id(number);
+    if (world_ask(&ask_new(world, number)->base, request, call_done)) {
+        world->schedules[number].callers++;
+    }
+}
+
+/* ---- Looking. ---- */
 
 static bool is_as_written(const struct schedule_view *view, const struct sim_schedule *schedule)
 {
@@ -139,6 +171,29 @@ static bool is_as_written(const struct schedule_view *view, const struct sim_sch
            str_equal(view->zone, row->zone) && view->next_ms == schedule->next_ms &&
            view->last_ms == row->last_tick_ms && view->skipped == row->skipped &&
            uuid_equal(view->last_run, row->run) && (view->input.len > 0) == row->has_input;
+}
+
+static void get_done(struct request *request, const struct failure *failure)
+{
+    struct schedule_ask *ask = world_answered(request);
+    if (ask != NULL) {
+        const struct sim_schedule *schedule = &ask->base.world->schedules[ask->schedule];
+        bool is_missing = failure != NULL && failure->code == CODE_NOT_FOUND && !schedule->is_there;
+        world_fail_law(ask->base.world, failure, failure == NULL || is_missing,
+                       "schedules-are-shown");
+        world_expect(ask->base.world,
+                     failure != NULL ||
+                         is_as_written(&get_schedule_request(request)->ret, schedule),
+                     "schedules-are-shown-as-they-are-written");
+    }
+    request_free(request);
+}
+
+static void get(struct world *world, unsigned number)
+{
+    struct request *request = request_new(&get_schedule_operation);
+    get_schedule_request(request)->id = world_schedule_id(number);
+    world_ask(&ask_new(world, number)->base, request, get_done);
 }
 
 static void list_done(struct request *request, const struct failure *failure)
@@ -252,8 +307,11 @@ static void do_command(struct world *world, void *context, uint64_t number)
         put(world, schedule % BY_CALLERS);
     } else if (what < 7) {
         delete (world, schedule);
-    } else if (what < 9) {
+    } else if (what < 8) {
         pause(world, schedule, world_below(world, 3) == 0);
+    } else if (what < 9) {
+        call(world, schedule);
+        get(world, schedule);
     } else {
         list(world);
     }

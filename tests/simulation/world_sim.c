@@ -14,6 +14,7 @@
 
 enum {
     TWICE_EVERY = 16, /* Seeds. */
+    ALL_KINDS_IN = 300, /* Seeds: somebody makes each kind of request. */
 };
 
 static struct world world;
@@ -70,6 +71,7 @@ static const struct {
     COUNT("answers", answers),
     COUNT("answers kept", kept),
     COUNT("parks", parks),
+    COUNT("tasks released", releases),
     COUNT("children told", children),
     COUNT("events published", published),
     COUNT("topics shortened", dropped),
@@ -88,6 +90,7 @@ static const struct {
     COUNT("beginnings under a rate", beginnings),
     COUNT("ticks", ticks),
     COUNT("ticks skipped", ticks_skipped),
+    COUNT("runs of schedules asked for", ticks_called),
     COUNT("batches", batches),
     COUNT("times at rest", rests),
     COUNT("rounds nobody asked for", unwanted),
@@ -135,6 +138,11 @@ int main(int argc, char **argv)
         if (!run_seed(seed)) {
             break;
         }
+    }
+    const char *kind = world_kind_never_made(&world);
+    if (world.broken == NULL && options.seeds >= ALL_KINDS_IN && kind != NULL) {
+        sim_seed_failed("each-kind-of-request-is-made");
+        printf("nobody made one of '%s'\n", kind);
     }
     print_counts(&world.counts);
     world_fini(&world);

@@ -86,13 +86,32 @@ static uint32_t count_told(str text)
     return count;
 }
 
+/* The last under the key, but for one that a failed attempt left behind. */
+static struct sim_wait *told_wait(const struct sim_run *run, uint32_t owner, str key)
+{
+    struct sim_wait *last = sim_run_wait(run, owner, key);
+    for (size_t i = run->wait_count; i > 0 && last != NULL; i--) {
+        struct sim_wait *wait = &run->waits[i - 1];
+        bool is_left = !last->is_open && !last->is_settled;
+        if (is_left && wait->is_settled && wait->owner == owner && str_equal(wait->key, key)) {
+            return wait;
+        }
+    }
+    return last;
+}
+
 void sim_judge_outcome(struct world *world, const struct server_message *message)
 {
     const struct outcome *outcome = &message->outcome.outcome;
     const struct sim_run *run = world_find_run(world, message->outcome.task.run);
     struct sim_wait *wait =
-        run == NULL ? NULL : sim_run_wait(run, message->outcome.task.effect, message->outcome.key);
+        run == NULL ? NULL : told_wait(run, message->outcome.task.effect, message->outcome.key);
     world_expect(world, wait != NULL && wait->is_settled, "outcomes-are-durable");
+    if (!world_is_well(world)) {
+        world_detail(world, "task %u of " STR_FMT ", key " STR_FMT ", %s",
+                     message->outcome.task.effect, STR_ARG(run == NULL ? STR_EMPTY : run->marker),
+                     STR_ARG(message->outcome.key), wait == NULL ? "never set" : "open");
+    }
     if (!world_is_well(world)) {
         return;
     }

@@ -481,6 +481,17 @@ static void wait(struct sim_host *host, struct sim_task *task)
     sim_host_say(host, message, false);
 }
 
+/* Its host cannot carry it on: somebody else may. */
+static void release(struct sim_host *host, struct sim_task *task)
+{
+    struct host_message message = message_of(task, HOST_MESSAGE_RELEASE);
+    message.text = STR(LEDGER_RELEASED);
+    task->is_parked = true;
+    host->world->counts.releases++;
+    world_say(host->world, "host %s: releases a task", host->id);
+    sim_host_say(host, message, false);
+}
+
 /* A step, something nobody may wait for, and the end; or nothing at all. */
 static void clean_up(struct sim_host *host, struct sim_task *task)
 {
@@ -586,7 +597,9 @@ static void work(struct world *world, void *context, uint64_t number)
     if (world_below(world, 100) < 15) {
         show_progress(host, task);
     }
-    if (task->is_cancelled) {
+    if (world_fault(world, 1)) {
+        release(host, task);
+    } else if (task->is_cancelled) {
         clean_up(host, task);
     } else if (!do_next(host, task)) {
         wait(host, task);
