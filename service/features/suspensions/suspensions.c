@@ -558,6 +558,7 @@ const struct feature suspensions_feature = {
     .at =
         {
             [ROUND_COMMITTED] = round_committed,
+            [ROUND_FAILED] = round_over, /* Before what it left is read. */
             [ROUND_OVER] = round_over,
         },
     .before_event = before_event,
