@@ -118,6 +118,7 @@ static void put_line(struct buf *line, const struct server_message *message)
         buf_put(line, STR("outcome "));
         put_outcome(line, message->outcome.key, message->outcome.kind, &message->outcome.outcome);
         put_number(line, "before", message->outcome.steps_before);
+        put_number(line, "durable", message->settled);
         put_flag(line, "more", message->outcome.more != NULL);
     } else if (message->kind == SERVER_MESSAGE_FACTS) {
         put_facts(line, message->facts);

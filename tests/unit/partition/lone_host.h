@@ -4,6 +4,7 @@
  *
  *   task flow 1 null agent=a retry=1 [key:1=value]    name, epoch, input; what else is not empty
  *   outcome key:5='value'        key, kind of step, its value, or !TYPE: message
+ *                                before=, durable=: facts of its host, before it and on disk
  *   facts 0 [child:5=1] last     how many were told before, and whether these are the last
  *   cancel | yield | stop 1 | drain why | refused REASON | welcome
  */

@@ -276,6 +276,30 @@ static void a_read_fails_with_the_store(void **state)
     tear_down();
 }
 
+/* It was deleted while the page was read: the others are shown. */
+static void a_version_that_is_gone_is_left_out(void **state)
+{
+    (void)state;
+    char key[KEY_BYTES_MAX];
+    struct store_batch batch = {0};
+    set_up();
+    lone_register(&bed.lone,
+                  (struct agent_definition){.id = STR("helper"), .system_prompt = STR("new")});
+    struct read *read = read_versions();
+    lone_read(&bed.lone, read);
+    assert_int_equal(agents_read(read)->ret_count, 2);
+    store_batch_delete(&batch, STORE_DEFINITIONS,
+                       key_hash(key, (struct key_space){0}, agents_read(read)->ret_lines[0].hash));
+    assert_true(status_is_ok(store_commit(&bed.lone.store, &batch)));
+    store_batch_fini(&batch);
+    read_free(read);
+    read = read_versions();
+    lone_read(&bed.lone, read);
+    assert_int_equal(agents_read(read)->ret_count, 1);
+    read_free(read);
+    tear_down();
+}
+
 /* ---- Lists. ---- */
 
 static void lists_one_of_few(struct run_filter filter, uuid expected)
@@ -326,6 +350,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_read_fails_with_the_store),
+        cmocka_unit_test(a_version_that_is_gone_is_left_out),
         cmocka_unit_test(a_list_looks_at_few_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,8 @@
 #include "service/features/reports/reports.h"
 #include "service/features/starts/starts.h"
 #include "service/partition/request.h"
-#include "tests/unit/partition/lone_partition.h"
+#include "tests/unit/partition/lone_calls.h"
+#include "tests/unit/partition/lone_host.h"
 
 enum {
     RUNS = 1000,
@@ -96,11 +97,86 @@ static void a_wide_tree_is_cancelled_whole(void **state)
     cancel_all_of(false);
 }
 
+/* ---- Runs that have ended stand between. ---- */
+
+static const char *const offers[] = {"workflow:flow", NULL};
+
+/* Starts one below the task's run, which does not wait for it. */
+static uuid leave_child(struct lone_host *host, struct held_task task, const char *key)
+{
+    static const struct host_child child = {.kind = RUN_KIND_WORKFLOW, .name = {"flow", 4}};
+    lone_host_request(host, task, key,
+                      (struct host_step_request){
+                          .kind = STEP_REQUEST_START, .children = &child, .child_count = 1});
+    return lone_host_task(host).task.run;
+}
+
+/* The one in the middle has ended; it is read from its row where `is_on_disk`. */
+static void cancel_past_one(bool is_on_disk)
+{
+    struct lone_partition lone;
+    struct lone_host host = {.id = NULL};
+    lone_init(&lone, 1800000000000);
+    lone.leaves_runs_open = true;
+    lone_host_connect(&host, &lone, "host", offers);
+    uuid root = lone_start_flow(&lone, "flow");
+    leave_child(&host, lone_host_task(&host), "middle");
+    struct held_task middle = lone_host_task(&host);
+    uuid below = leave_child(&host, middle, "below");
+    lone_host_done(&host, middle, "1");
+    if (is_on_disk) {
+        lone_stop(&lone);
+        lone_begin(&lone);
+        lone_rounds(&lone);
+    }
+    lone_cancel(&lone, root);
+    assert_int_equal(lone_count(&lone, root, EVENT_CANCEL_REQUESTED), 1);
+    assert_int_equal(lone_count(&lone, middle.task.run, EVENT_RUN_CANCELLED), 0);
+    assert_int_equal(lone_count(&lone, below, EVENT_CANCEL_REQUESTED), 1);
+    lone_fini(&lone);
+    lone_host_fini(&host);
+}
+
+static void a_cancellation_passes_what_has_ended(void **state)
+{
+    (void)state;
+    cancel_past_one(false);
+    cancel_past_one(true);
+}
+
+/* Nor is one that outlives the run that started it cancelled with it, where that fails. */
+static void a_failure_cancels_whom_it_waits_for(void **state)
+{
+    (void)state;
+    struct lone_partition lone;
+    struct lone_host host = {.id = NULL};
+    struct host_child children[2];
+    for (size_t i = 0; i < 2; i++) {
+        children[i] = (struct host_child){.kind = RUN_KIND_WORKFLOW, .name = STR("flow")};
+    }
+    children[1].options.outlives_parent = true;
+    lone_init(&lone, 1800000000000);
+    lone.leaves_runs_open = true;
+    lone_host_connect(&host, &lone, "host", offers);
+    lone_start_flow(&lone, "flow");
+    struct held_task parent = lone_host_task(&host);
+    uuid left = leave_child(&host, parent, "left");
+    lone_host_start(&host, parent, "both", children, 2);
+    lone_host_failed(&host, parent, "Boom", false);
+    assert_int_equal(lone_count(&lone, left, EVENT_CANCEL_REQUESTED), 0);
+    assert_int_equal(lone_count(&lone, host.tasks[2].task.run, EVENT_CANCEL_REQUESTED), 1);
+    assert_int_equal(lone_count(&lone, host.tasks[3].task.run, EVENT_CANCEL_REQUESTED), 0);
+    lone_fini(&lone);
+    lone_host_fini(&host);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_deep_tree_is_cancelled_whole),
         cmocka_unit_test(a_wide_tree_is_cancelled_whole),
+        cmocka_unit_test(a_cancellation_passes_what_has_ended),
+        cmocka_unit_test(a_failure_cancels_whom_it_waits_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

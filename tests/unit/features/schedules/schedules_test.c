@@ -22,6 +22,7 @@
 #include "service/partition/request.h"
 #include "service/schedule/cron.h"
 #include "service/schedule/zone.h"
+#include "storage/keys.h"
 #include "tests/unit/partition/lone_partition.h"
 
 #define MINUTE_MS ((uint64_t)60000)
@@ -247,6 +248,29 @@ static void goes_on_after_restarts(void **state)
     }
     assert_ticks(lone, "2024-05-01T10:00 2024-05-01T10:10 2024-05-01T10:20 2024-05-01T10:30 "
                        "2024-05-01T10:40 2024-05-01T10:50 2024-05-01T11:00");
+    end(lone);
+}
+
+/* A damaged row between theirs stops none of them. */
+static void keeps_the_others_when_one_is_damaged(void **state)
+{
+    (void)state;
+    struct lone_partition *lone = begin("2024-05-01 09:59");
+    static const char *const keys[] = {"a", "b", "c"};
+    char key[KEY_BYTES_MAX];
+    struct store_batch batch = {0};
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        put(lone, (struct put){.key = keys[i], .cron = "0 10 * * *"});
+    }
+    lone_stop(lone);
+    store_batch_put(&batch, STORE_INDEX,
+                    key_index(key, (struct key_space){0}, INDEX_SCHEDULE, STR("flow/b")),
+                    STR("\xff\xff"));
+    assert_true(status_is_ok(store_commit(&lone->store, &batch)));
+    store_batch_fini(&batch);
+    lone_begin(lone);
+    advance(lone, "2024-05-01 10:00");
+    assert_ticks(lone, "2024-05-01T10:00 2024-05-01T10:00");
     end(lone);
 }
 
@@ -617,6 +641,7 @@ int main(void)
         cmocka_unit_test(keeps_to_the_wall_when_clocks_change),
         cmocka_unit_test(runs_each_hour_that_passes),
         cmocka_unit_test(goes_on_after_restarts),
+        cmocka_unit_test(keeps_the_others_when_one_is_damaged),
         cmocka_unit_test(catches_up_with_one_run),
         cmocka_unit_test(catches_up_the_latest_tick),
         cmocka_unit_test(starts_one_run_though_commits_fail),

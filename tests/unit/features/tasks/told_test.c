@@ -173,15 +173,15 @@ static void steps_of_the_server_are_told_again(void **state)
     lone_host_failed(&scene.host, scene.host.tasks[2], "Boom", false);
     lone_host_done(&scene.host, scene.host.tasks[1], "\"one\"");
     assert_string_equal(lone_host_told(&scene.host),
-                        "outcome ask:3={'data':[7],'resumed_by':'test'} before=1\n"
+                        "outcome ask:3={'data':[7],'resumed_by':'test'} before=1 durable=1\n"
                         "outcome news:4={'sequence':2,'topic':'news','event_type':'good','data':2,"
-                        "'created_at_ms':1800000001000,'run_id':''} before=1\n"
-                        "outcome say:6={'sequence':1} before=1\n"
+                        "'created_at_ms':1800000001000,'run_id':''} before=1 durable=1\n"
+                        "outcome say:6={'sequence':1} before=1 durable=1\n"
                         "task child 1 1 root=flow\n"
                         "task child 1 2 root=flow\n"
                         "outcome two:5=[{'run_id':'#','status':'completed','result':'one'},"
                         "{'run_id':'#','status':'failed','error':{'type':'WORKFLOW_FAILED',"
-                        "'message':'no'}}] before=1\n");
+                        "'message':'no'}}] before=1 durable=1\n");
     take_over(&scene);
     assert_string_equal(lone_host_told(&scene.next),
                         "welcome\n"
@@ -207,11 +207,11 @@ static void what_was_given_up_is_told_again(void **state)
             .kind = HOST_MESSAGE_WITHDRAW, .number = 2, .key = STR("ask"), .facts_seen = 1});
     request(&scene, "ask",
             (struct host_step_request){.kind = STEP_REQUEST_SUSPENSION, .data = STR("{}")});
-    assert_string_equal(
-        lone_host_told(&scene.host),
-        "welcome\n"
-        "task flow 1 null\n"
-        "outcome ask:3=!WITHDRAWN: the code that waited for it gave it up before=1\n");
+    assert_string_equal(lone_host_told(&scene.host),
+                        "welcome\n"
+                        "task flow 1 null\n"
+                        "outcome ask:3=!WITHDRAWN: the code that waited for it gave it up before=1 "
+                        "durable=1\n");
     take_over(&scene);
     assert_string_equal(
         lone_host_told(&scene.next),
