@@ -161,8 +161,8 @@ status schedule_zone(struct partition *partition, str name, struct arena *arena,
     return STATUS_OK;
 }
 
-/* Why it rests, in the arena; empty: it does not. */
-/* A schedule that rests has its ticks all the same: its run may be asked for at once. */
+/* Reads its ticks, which it has also while it rests: its run may be asked for at once. Why it
+ * rests, in the arena; empty: it does not. */
 static str problem_of(struct partition *partition, struct schedule *schedule, struct arena *arena)
 {
     schedule->zone = NULL;
