@@ -768,10 +768,6 @@ MUTANTS = {
     "piece_told_twice": ("A piece of what a host is owed is told again.", {
         "cursor->told += (uint32_t)page.count;": "cursor->told += 0 * (uint32_t)page.count;",
     }),
-    "full_stream_forgotten": ("A host that reads again is not sent what waited.", {
-        "session_owe_ack(hosts, session); session_write(hosts, session);":
-            "session_owe_ack(hosts, session);",
-    }),
     "refused_with_its_round": ("A host is refused by facts that were never committed.", {
         "static const struct act_kind acknowledge_act = {":
             """static void refuse_all_the_same(struct partition *partition, const struct act *act,
