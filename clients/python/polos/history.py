@@ -116,10 +116,8 @@ class Words:
             "WAIT_SETTLED": self._wait_settled,
             "CHILD_SETTLED": self._child_settled,
             "ANSWER_KEPT": self._answer_kept,
-            "CANCEL_SHOWN": lambda e: f"the code of {self._name(e)} was shown the cancellation",
-            "WITHDRAWN": lambda e: (
-                f"the code of {self._name(e)} gave up step {_quoted(e.data.get('key'))}"
-            ),
+            "CANCEL_SHOWN": lambda e: f"{self._name(e)} was shown the cancellation",
+            "WITHDRAWN": lambda e: f"{self._name(e)} gave up step {_quoted(e.data.get('key'))}",
         }
 
     @staticmethod

@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from typing import Any
 
+import polosd
 import pytest
 from conftest import HERE
 
@@ -32,6 +33,7 @@ from polos import (
     tool,
     workflow,
 )
+from polos.history import Words
 from polos.v1 import common_pb2
 
 SECONDS = 15
@@ -98,6 +100,15 @@ def test_secrets_are_hidden_wherever_they_stand(name):
         assert "hush" not in shown and shown.count("(hidden)") == 2
         assert '"max_tokens": 7' in shown and '"token_count": 8' in shown
     assert history[0].data["input"]["deep"] == [{name: "hush"}]
+
+
+def test_facts_of_every_kind_are_said_as_in_other_languages():
+    folder = polosd.WORKSPACE / "tests" / "conformance" / "words"
+    told = json.loads((folder / "facts.json").read_text())
+    history = History(HistoryEvent(**fact) for fact in told)
+    said = f"{history.text()}\n\n{history.text(24)}\n\n{history.stack()}\n"
+    assert said == (folder / "said.txt").read_text()
+    assert {fact["type"] for fact in told} >= set(Words(1)._kinds)
 
 
 def test_a_history_without_facts_is_a_heading():

@@ -27,6 +27,7 @@ export {
 
 export type { InputOf, JsonSchema, OutputOf, StandardSchema } from "./codec/schema.js";
 export type * from "./runs/types.js";
+export { History } from "./runs/history.js";
 export { ExecutionHandle } from "./runs/handle.js";
 export type { ExecutionHandleFields, WorkflowHandle } from "./runs/handle.js";
 

@@ -4,6 +4,7 @@
  *     const server = await Server.start();
  *     const client = new PolosClient({ apiUrl: server.url });
  *     const answer = await agent.run(client, "hi", { script: [{ text: "hello" }] });
+ *     await server.skip({ days: 14 }); // what waits for less is due
  *     await server.stop();
  *
  * An agent with the model "scripted:any" says what its run's `script` has, without a network.
@@ -14,10 +15,12 @@ import { mkdtemp, open, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { WaitForOptions } from "./execution/step.js";
 import { clear } from "./define/registry.js";
-import { UnavailableError } from "./errors.js";
+import { InvalidArgumentError, UnavailableError } from "./errors.js";
 
 const STOP_MS = 20_000;
+const SKIP_SECONDS_MAX = 36600 * 86400;
 const READY = /^polosd ready address=(\S+) /;
 const LOG_CHARACTERS = 2000;
 
@@ -38,6 +41,7 @@ export class Server {
   readonly #options: ServerOptions;
   readonly #folder: string;
   #address = "127.0.0.1:0";
+  #aheadSeconds = 0;
   #process: ChildProcess | undefined;
 
   private constructor(folder: string, options: ServerOptions) {
@@ -63,7 +67,8 @@ export class Server {
     const logPath = join(this.#folder, "log");
     const log = await open(logPath, "a");
     const data = join(this.#folder, "data");
-    const running = spawn(program, ["--listen", this.#address, "--data", data, ...flags], {
+    const ahead = `--clock-ahead-ms=${Math.round(this.#aheadSeconds * 1000)}`;
+    const running = spawn(program, ["--listen", this.#address, "--data", data, ...flags, ahead], {
       stdio: ["ignore", "pipe", log.fd],
       env: { ...process.env, ...environment },
     });
@@ -82,6 +87,26 @@ export class Server {
     }
     this.#address = found[1]!;
     this.url = `http://${this.#address}`;
+  }
+
+  /**
+   * Lets so much time pass at once: what waits for it, or has its time limit in it, is due. The
+   * server is killed and started anew with its clock ahead; who is connected comes back.
+   *
+   * @param time what is given is added up. Throws InvalidArgumentError for more than 100 years.
+   */
+  async skip(time: WaitForOptions): Promise<void> {
+    const { seconds = 0, minutes = 0, hours = 0, days = 0, weeks = 0 } = time;
+    const total = seconds + 60 * minutes + 3600 * hours + 86400 * days + 604800 * weeks;
+    if (!(total >= 0 && total <= SKIP_SECONDS_MAX)) {
+      throw new InvalidArgumentError(
+        `skip of ${total} s: it is 0 or more, and at most a hundred years`,
+        { field: "time" },
+      );
+    }
+    this.#aheadSeconds += total;
+    await this.kill();
+    await this.restart();
   }
 
   /** SIGKILL: what it had acknowledged is there when it is started again. */

@@ -32,6 +32,7 @@ import type { StartOptions as WireOptions } from "../gen/polos/v1/start_pb.js";
 import { ToolService } from "../gen/polos/v1/tools_pb.js";
 import { WorkflowService } from "../gen/polos/v1/workflows_pb.js";
 import { ExecutionHandle } from "../runs/handle.js";
+import type { History } from "../runs/history.js";
 import {
   executionOf,
   hasEnded,
@@ -220,8 +221,8 @@ export class PolosClient implements Starter {
     return runs.deleteRun(this.#wire(), executionId);
   }
 
-  /** The run's journal, oldest first. Throws NotFoundError when there is no such run. */
-  history(executionId: string): Promise<HistoryEvent[]> {
+  /** The run's journal, oldest first; text() of it says what happened. Throws NotFoundError when there is no such run. */
+  history(executionId: string): Promise<History> {
     return runs.historyOf(this.#wire(), executionId);
   }
 
@@ -408,7 +409,12 @@ export class PolosClient implements Starter {
   }
 
   #wiring(): Wiring {
-    return { wire: this.#wire(), suspensions: this.#suspensions };
+    const connection = this.#connected();
+    return {
+      wire: connection.wire,
+      suspensions: this.#suspensions,
+      ready: (target) => connection.ready(target),
+    };
   }
 
   #headers(): [string, string][] {

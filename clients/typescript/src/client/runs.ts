@@ -12,6 +12,7 @@ import {
   SuspendService,
   Suspension_State,
 } from "../gen/polos/v1/suspend_pb.js";
+import { History } from "../runs/history.js";
 import { executionOf, historyEventOf, kindOf, statusOf, suspensionOf } from "../runs/models.js";
 import type {
   Execution,
@@ -69,10 +70,12 @@ export async function deleteRun(wire: Wire, runId: string): Promise<void> {
   await wire.call(RunService.method.delete, { runId });
 }
 
-export async function historyOf(wire: Wire, runId: string): Promise<HistoryEvent[]> {
+export async function historyOf(wire: Wire, runId: string): Promise<History> {
   const request = { runId, pageSize: 1000 };
   const found = await wire.rows(RunService.method.history, request, (page) => page.events);
-  return found.map(historyEventOf);
+  const history = new History();
+  for (const event of found) history.push(historyEventOf(event));
+  return history;
 }
 
 export async function* watchRun(wire: Wire, runId: string): AsyncGenerator<HistoryEvent, void> {

@@ -56,10 +56,12 @@ export class Schedules {
     key = KEY,
     payload?: unknown,
   ): Promise<string> {
-    const { wire } = this.#wiring();
-    const isAgent = targetOf(workflow)?.kind === "agent";
+    const { wire, ready } = this.#wiring();
+    const target = targetOf(workflow);
+    const isAgent = target?.kind === "agent";
     const inputJson =
       payload === undefined ? "" : stringifyArgument(payload, "the payload", "payload");
+    if (isAgent) await ready(target);
     try {
       const told = await wire.call(ScheduleService.method.put, {
         kind: isAgent ? RunKind.AGENT : RunKind.WORKFLOW,

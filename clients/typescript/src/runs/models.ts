@@ -231,6 +231,7 @@ export function suspensionOf(found: WireSuspension): Suspension {
     stepKey: found.stepKey,
     name: found.name,
     data: parsed(found.dataJson),
+    answerSchema: found.answerSchemaJson ? objectOf(parsed(found.answerSchemaJson)) : undefined,
     since: dateOf(found.createdAt) ?? new Date(0),
     deadline: dateOf(found.deadline),
     isOpen: found.state === Suspension_State.OPEN,

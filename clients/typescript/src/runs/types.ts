@@ -155,6 +155,8 @@ export interface Suspension {
   name: string;
   /** What the run shows. */
   data: any;
+  /** JSON Schema of the answer; undefined: any will do. */
+  answerSchema?: Record<string, any> | undefined;
   since: Date;
   /** When it times out; undefined: never. */
   deadline?: Date | undefined;
