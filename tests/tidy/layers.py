@@ -163,6 +163,8 @@ LAYERS = {
         ("service/base/", "storage/") + RECORDS,
         ("pb.h", "pb_encode.h", "pb_decode.h", "rocksdb/"),
     ),
+    # Runs inside a sandbox, alone: nothing of it needs more than the C library.
+    "clients/sandbox/box": (("service/base/", "service/schema/pattern.h"), ()),
     "clients/c/examples": (("clients/c/",), ()),
     "clients/c": (("service/base/", "polos/v1/", "google/"), ("grpc/", "protobuf-c/")),
 }
