@@ -165,6 +165,7 @@ LAYERS = {
     ),
     # Runs inside a sandbox, alone: nothing of it needs more than the C library.
     "clients/sandbox/box": (("service/base/", "service/schema/pattern.h"), ()),
+    "clients/sandbox/host": (("service/base/",), ()),
     "clients/c/examples": (("clients/c/",), ()),
     "clients/c": (("service/base/", "polos/v1/", "google/"), ("grpc/", "protobuf-c/")),
 }
