@@ -7,6 +7,7 @@
 #include "service/base/json.h"
 #include "service/base/utf8.h"
 #include "service/codec/body.h"
+#include "service/codec/callbacks.h"
 #include "service/schema/schema.h"
 
 /* What a check is about, so that a failure can name the field. */
@@ -128,6 +129,22 @@ static status check_output(const struct agent_definition *definition, const stru
     return read;
 }
 
+static status check_callbacks(const struct agent_definition *definition, struct arena *arena,
+                              const char **ret_field)
+{
+    const struct checker top = {arena, "", ret_field};
+    if (definition->callback_count > ENGINE_CALLBACKS_MAX) {
+        static_assert(ENGINE_CALLBACKS_MAX == 64, "the sentence says so");
+        return refuse(&top, "hooks", "must be at most 64");
+    }
+    for (size_t i = 0; i < definition->callback_count; i++) {
+        const struct checker checker = {arena, arena_printf(arena, "hooks[%zu].", i).ptr,
+                                        ret_field};
+        TRY(check_name(&checker, "callback.name", definition->callbacks[i].name));
+    }
+    return STATUS_OK;
+}
+
 static status check_limits(const struct agent_definition *definition, const struct checker *checker)
 {
     if (!isnan(definition->temperature) &&
@@ -163,6 +180,7 @@ status agent_definition_check(const struct agent_definition *definition, struct 
     if (definition->queue.len > 0) {
         TRY(check_name(&checker, "queue", definition->queue));
     }
+    TRY(check_callbacks(definition, arena, ret_field));
     return check_tools(definition, arena, ret_field);
 }
 
@@ -181,12 +199,24 @@ void agent_definition_encode(const struct agent_definition *definition, struct b
     Polos__Journal__V1__AgentRecord body = POLOS__JOURNAL__V1__AGENT_RECORD__INIT;
     Polos__Journal__V1__ToolRecord tools[AGENT_TOOLS_MAX];
     Polos__Journal__V1__ToolRecord *list[AGENT_TOOLS_MAX];
+    Polos__Journal__V1__CallbackRecord callbacks[ENGINE_CALLBACKS_MAX];
+    Polos__Journal__V1__CallbackRecord *callback_list[ENGINE_CALLBACKS_MAX];
+    assert(definition->callback_count <= ENGINE_CALLBACKS_MAX); /* It was checked. */
     assert(definition->tool_count <= AGENT_TOOLS_MAX); /* It was checked. */
     assert(name_is_valid(definition->id));
     for (size_t i = 0; i < definition->tool_count; i++) {
         tool_to(&definition->tools[i], &tools[i]);
         list[i] = &tools[i];
     }
+    for (size_t i = 0; i < definition->callback_count; i++) {
+        polos__journal__v1__callback_record__init(&callbacks[i]);
+        callbacks[i].phase = (uint32_t)definition->callbacks[i].phase;
+        callbacks[i].name = body_bytes(definition->callbacks[i].name);
+        callbacks[i].timeout_ms = definition->callbacks[i].timeout_ms;
+        callback_list[i] = &callbacks[i];
+    }
+    body.n_callbacks = definition->callback_count;
+    body.callbacks = callback_list;
     body.id = body_bytes(definition->id);
     body.description = body_bytes(definition->description);
     body.provider = body_bytes(definition->provider);
@@ -211,6 +241,28 @@ void agent_definition_encode(const struct agent_definition *definition, struct b
         body.output_retries = definition->output_retries;
     }
     body_pack(&body.base, ret);
+}
+
+static status callbacks_from(const Polos__Journal__V1__AgentRecord *body, struct arena *arena,
+                             struct agent_definition *ret)
+{
+    struct callback *callbacks = arena_zalloc(arena, (body->n_callbacks + 1) * sizeof(*callbacks));
+    if (body->n_callbacks > ENGINE_CALLBACKS_MAX) {
+        return status_make(CODE_DATA_LOSS, "definition of an agent: damaged");
+    }
+    for (size_t i = 0; i < body->n_callbacks; i++) {
+        const Polos__Journal__V1__CallbackRecord *record = body->callbacks[i];
+        if (record->phase == CALLBACK_NONE || record->phase >= CALLBACK_PHASE_COUNT) {
+            return status_make(CODE_FAILED_PRECONDITION,
+                               "definition of an agent: a hook this release does not know");
+        }
+        callbacks[i].phase = (enum callback_phase)record->phase;
+        callbacks[i].name = body_str(record->name);
+        callbacks[i].timeout_ms = record->timeout_ms;
+    }
+    ret->callbacks = callbacks;
+    ret->callback_count = body->n_callbacks;
+    return STATUS_OK;
 }
 
 static const struct tool_definition *tools_from(const Polos__Journal__V1__AgentRecord *body,
@@ -263,7 +315,7 @@ status agent_definition_decode(str bytes, struct arena *arena, struct agent_defi
         .queue = body_str(body->queue),
         .output_retries = has_retries ? body->output_retries : AGENT_OUTPUT_RETRIES_DEFAULT,
     };
-    return STATUS_OK;
+    return callbacks_from(body, arena, ret);
 }
 
 void agent_definition_hash(str encoded, uint8_t ret[16])

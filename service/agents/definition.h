@@ -11,6 +11,7 @@
 #include "service/base/base.h"
 #include "service/base/buf.h"
 #include "service/base/name.h"
+#include "service/engine/engine.h"
 
 struct tool_definition {
     str name;
@@ -36,6 +37,8 @@ struct agent_definition {
     uint64_t max_total_tokens; /* 0: no limit. */
     str output_schema_json;
     uint32_t output_retries; /* Answers that do not fit it are asked for again so often. */
+    const struct callback *callbacks; /* Its hooks, in order. */
+    size_t callback_count;
     str queue; /* In which its runs wait for admission; empty: none. */
 };
 

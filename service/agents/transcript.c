@@ -173,18 +173,24 @@ static status begin_run(struct builder *builder, const struct event *event)
 
 static void add_task(struct builder *builder, const struct event *event)
 {
-    if (builder->task_count < ENGINE_TOOL_CALLS_MAX) {
+    bool is_call = event->task_requested.kind == EFFECT_TOOL;
+    if (is_call && builder->task_count < ENGINE_TOOL_CALLS_MAX) {
         builder->tasks[builder->task_count++] =
             (struct task){.effect = event->effect, .call_id = event->task_requested.call_id};
     }
 }
 
+/* Or what callbacks made of how it ended. */
 static void settle_task(struct builder *builder, const struct event *event)
 {
+    bool is_settled = event->kind == EVENT_TASK_SETTLED;
+    uint32_t effect = is_settled ? event->effect : event->amended.about;
     for (size_t i = 0; i < builder->task_count; i++) {
-        if (builder->tasks[i].effect == event->effect) {
+        if (builder->tasks[i].effect == effect) {
             builder->tasks[i].settled = true;
-            builder->tasks[i].outcome = event->task_settled.outcome;
+            builder->tasks[i].outcome = is_settled
+                                            ? event->task_settled.outcome
+                                            : (struct outcome){.value = event->amended.value};
         }
     }
 }
@@ -216,7 +222,8 @@ static bool matters(enum event_kind kind)
     return kind == EVENT_RUN_STARTED || kind == EVENT_MODEL_REQUESTED ||
            kind == EVENT_MODEL_REPLIED || kind == EVENT_TASK_REQUESTED ||
            kind == EVENT_TASK_SETTLED || kind == EVENT_REPLY_REJECTED ||
-           kind == EVENT_INPUT_ACCEPTED || kind == EVENT_INPUT_TAKEN;
+           kind == EVENT_INPUT_ACCEPTED || kind == EVENT_INPUT_TAKEN ||
+           kind == EVENT_INPUT_AMENDED || kind == EVENT_RESULT_AMENDED;
 }
 
 static status read_event(struct builder *builder, const struct codec_entry *entry)
@@ -229,6 +236,10 @@ static status read_event(struct builder *builder, const struct codec_entry *entr
     }
     if (event.kind == EVENT_MODEL_REPLIED) {
         return begin_turn(builder, &event);
+    }
+    if (event.kind == EVENT_INPUT_AMENDED) { /* Before anything was said. */
+        builder->messages.count = 0;
+        return input_messages(event.amended.value, builder->arena, &builder->messages);
     }
     if (event.kind == EVENT_INPUT_ACCEPTED) {
         return accept_input(builder, &event);

@@ -32,6 +32,18 @@ static Polos__V1__ModelSpec *view_model(const struct agent_definition *agent, st
     return ret;
 }
 
+static Polos__V1__Hook *view_hook(const struct callback *callback, struct arena *arena)
+{
+    Polos__V1__Hook *ret = arena_alloc(arena, sizeof(*ret));
+    polos__v1__hook__init(ret);
+    ret->phase = (Polos__V1__CallbackPhase)callback->phase;
+    ret->callback = arena_alloc(arena, sizeof(*ret->callback));
+    polos__v1__callback__init(ret->callback);
+    ret->callback->name = text_of(arena, callback->name);
+    ret->callback->timeout = times_length(arena, callback->timeout_ms);
+    return ret;
+}
+
 static Polos__V1__StopCondition *view_token_limit(uint64_t tokens, struct arena *arena)
 {
     Polos__V1__StopCondition *ret = arena_alloc(arena, sizeof(*ret));
@@ -62,6 +74,10 @@ static Polos__V1__AgentDefinition *view_definition(const struct agent_definition
     }
     ret->_output_retries_case = POLOS__V1__AGENT_DEFINITION___OUTPUT_RETRIES_OUTPUT_RETRIES;
     ret->output_retries = agent->output_retries;
+    ret->hooks = arena_alloc(arena, agent->callback_count * sizeof(ret->hooks[0]));
+    for (size_t i = 0; i < agent->callback_count; i++) {
+        ret->hooks[ret->n_hooks++] = view_hook(&agent->callbacks[i], arena);
+    }
     ret->tools = arena_alloc(arena, agent->tool_count * sizeof(ret->tools[0]));
     for (size_t i = 0; i < agent->tool_count; i++) {
         ret->tools[ret->n_tools++] = offer_view_tool(&agent->tools[i], arena);

@@ -67,6 +67,42 @@ static bool take_tools(struct check *check, const char *prefix,
     return true;
 }
 
+static bool take_hook(struct check *check, const char *path, const Polos__V1__Hook *proto,
+                      struct callback *ret)
+{
+    if (proto->phase <= POLOS__V1__CALLBACK_PHASE__CALLBACK_PHASE_UNSPECIFIED ||
+        proto->phase >= (int)CALLBACK_PHASE_COUNT) {
+        return check_fault(check, check_path(check, "%s.phase", path),
+                           "name one of the phases of CallbackPhase");
+    }
+    if (proto->callback == NULL) {
+        return check_fault(check, check_path(check, "%s.callback", path), "it is required");
+    }
+    ret->phase = (enum callback_phase)proto->phase;
+    ret->name = check_copy(check, proto->callback->name);
+    return check_timeout(check, check_path(check, "%s.callback.timeout", path),
+                         proto->callback->timeout, &ret->timeout_ms);
+}
+
+static bool take_hooks(struct check *check, const char *prefix,
+                       const Polos__V1__AgentDefinition *proto, struct agent_definition *ret)
+{
+    if (!check_range(check, check_path(check, "%shooks", prefix), (int64_t)proto->n_hooks, 0,
+                     ENGINE_CALLBACKS_MAX)) {
+        return false;
+    }
+    struct callback *hooks = arena_zalloc(check->arena, (proto->n_hooks + 1) * sizeof(*hooks));
+    for (size_t i = 0; i < proto->n_hooks; i++) {
+        if (!take_hook(check, check_path(check, "%shooks[%zu]", prefix, i), proto->hooks[i],
+                       &hooks[i])) {
+            return false;
+        }
+    }
+    ret->callbacks = hooks;
+    ret->callback_count = proto->n_hooks;
+    return true;
+}
+
 static bool take_model(struct check *check, const char *prefix,
                        const Polos__V1__AgentDefinition *proto, struct agent_definition *ret)
 {
@@ -155,7 +191,7 @@ bool definition_take(struct check *check, const char *prefix,
         .queue = check_copy(check, proto->queue),
     };
     if (!take_model(check, prefix, proto, ret) || !take_limits(check, prefix, proto, ret) ||
-        !take_tools(check, prefix, proto, ret)) {
+        !take_tools(check, prefix, proto, ret) || !take_hooks(check, prefix, proto, ret)) {
         return false;
     }
     const char *field = "";

@@ -258,10 +258,15 @@ static void reply_rejected(const struct event *event, struct arena *arena, void 
 static void task_requested(const struct event *event, struct arena *arena, void *message)
 {
     Polos__V1__TaskRequested *ret = message;
-    bool is_body = event->task_requested.kind == EFFECT_BODY;
-    assert(is_body || event->task_requested.kind == EFFECT_TOOL);
-    ret->kind =
-        is_body ? POLOS__V1__TASK_KIND__TASK_KIND_WORKFLOW : POLOS__V1__TASK_KIND__TASK_KIND_TOOL;
+    static const Polos__V1__TaskKind kinds[EFFECT_KIND_COUNT] = {
+        [EFFECT_TOOL] = POLOS__V1__TASK_KIND__TASK_KIND_TOOL,
+        [EFFECT_BODY] = POLOS__V1__TASK_KIND__TASK_KIND_WORKFLOW,
+        [EFFECT_CALLBACK] = POLOS__V1__TASK_KIND__TASK_KIND_CALLBACK,
+    };
+    ret->kind = kinds[event->task_requested.kind];
+    assert(ret->kind != POLOS__V1__TASK_KIND__TASK_KIND_UNSPECIFIED);
+    ret->phase = (Polos__V1__CallbackPhase)event->task_requested.phase;
+    ret->task_effect_id = event->task_requested.about;
     ret->name = text_of(arena, event->task_requested.name);
     ret->call_id = text_of(arena, event->task_requested.call_id);
     ret->input_json = text_of(arena, event->task_requested.input);
@@ -306,6 +311,35 @@ static void task_settled(const struct event *event, struct arena *arena, void *m
         ret->value_type = text_of(arena, outcome->value_type);
     }
     ret->state_json = text_of(arena, event->task_settled.state.json);
+}
+
+static_assert((int)CALLBACK_RUN_START == (int)POLOS__V1__CALLBACK_PHASE__CALLBACK_PHASE_RUN_START);
+static_assert((int)CALLBACK_RUN_END == (int)POLOS__V1__CALLBACK_PHASE__CALLBACK_PHASE_RUN_END);
+static_assert((int)CALLBACK_TURN_START ==
+              (int)POLOS__V1__CALLBACK_PHASE__CALLBACK_PHASE_TURN_START);
+static_assert((int)CALLBACK_TURN_END == (int)POLOS__V1__CALLBACK_PHASE__CALLBACK_PHASE_TURN_END);
+static_assert((int)CALLBACK_TOOL_START ==
+              (int)POLOS__V1__CALLBACK_PHASE__CALLBACK_PHASE_TOOL_START);
+static_assert((int)CALLBACK_TOOL_END == (int)POLOS__V1__CALLBACK_PHASE__CALLBACK_PHASE_TOOL_END);
+
+static void input_amended(const struct event *event, struct arena *arena, void *message)
+{
+    Polos__V1__InputAmended *ret = message;
+    ret->input_json = text_of(arena, event->amended.value);
+}
+
+static void call_amended(const struct event *event, struct arena *arena, void *message)
+{
+    Polos__V1__CallAmended *ret = message;
+    ret->arguments_json = text_of(arena, event->amended.value);
+    ret->task_effect_id = event->amended.about;
+}
+
+static void result_amended(const struct event *event, struct arena *arena, void *message)
+{
+    Polos__V1__ResultAmended *ret = message;
+    ret->result_json = text_of(arena, event->amended.value);
+    ret->task_effect_id = event->amended.about;
 }
 
 static void step_settled(const struct event *event, struct arena *arena, void *message)
@@ -534,6 +568,9 @@ static const struct event_view views[] = {
     [EVENT_INPUT_ACCEPTED] = VIEW(INPUT_ACCEPTED, input_accepted, input_accepted),
     [EVENT_INPUT_TAKEN] = VIEW(INPUT_TAKEN, input_taken, input_taken),
     [EVENT_INPUT_RETURNED] = VIEW(INPUT_RETURNED, input_returned, input_returned),
+    [EVENT_INPUT_AMENDED] = VIEW(INPUT_AMENDED, input_amended, input_amended),
+    [EVENT_CALL_AMENDED] = VIEW(CALL_AMENDED, call_amended, call_amended),
+    [EVENT_RESULT_AMENDED] = VIEW(RESULT_AMENDED, result_amended, result_amended),
     [EVENT_REPLY_REJECTED] = VIEW(REPLY_REJECTED, reply_rejected, reply_rejected),
 };
 static_assert(COUNT_OF(views) == EVENT_COUNT, "an event has no typed form");

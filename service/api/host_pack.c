@@ -63,17 +63,64 @@ static void put_steps(struct arena *arena, const struct host_task *from, Polos__
     ret->steps = steps(arena, from->steps, from->step_count);
 }
 
+static void put_call(struct arena *arena, const struct host_callback *from,
+                     Polos__V1__CallbackCall *ret)
+{
+    assert(from->call_id.len > 0);
+    ret->tool_call = arena_alloc(arena, sizeof(*ret->tool_call));
+    polos__v1__tool_call__init(ret->tool_call);
+    ret->tool_call->call_id = text_of(arena, from->call_id);
+    ret->tool_call->name = text_of(arena, from->tool);
+    ret->tool_call->arguments_json = text_of(arena, from->arguments);
+    if (!from->has_outcome) {
+        return;
+    }
+    ret->tool_result = arena_alloc(arena, sizeof(*ret->tool_result));
+    polos__v1__tool_result__init(ret->tool_result);
+    ret->tool_result->call_id = text_of(arena, from->call_id);
+    ret->tool_result->name = text_of(arena, from->tool);
+    if (from->outcome.failed) {
+        ret->tool_result->error =
+            shown_failure(arena, from->outcome.error_type, from->outcome.error_message, STR_EMPTY);
+    } else {
+        ret->tool_result->result_json = text_of(arena, from->outcome.value);
+    }
+}
+
+static void put_callback(struct arena *arena, const struct host_callback *from,
+                         Polos__V1__Task *ret)
+{
+    Polos__V1__CallbackCall *call = arena_alloc(arena, sizeof(*call));
+    polos__v1__callback_call__init(call);
+    call->phase = (Polos__V1__CallbackPhase)from->phase;
+    call->index = from->index;
+    call->turn = from->replies;
+    call->result_json = text_of(arena, from->result);
+    if (from->call_id.len > 0) {
+        put_call(arena, from, call);
+    }
+    ret->detail_case = POLOS__V1__TASK__DETAIL_CALLBACK;
+    ret->callback = call;
+}
+
 static void put_task(struct arena *arena, const struct host_task *from,
                      Polos__V1__ServerMessage *ret)
 {
+    static const Polos__V1__TaskKind kinds[TASK_KIND_COUNT] = {
+        [TASK_TOOL] = POLOS__V1__TASK_KIND__TASK_KIND_TOOL,
+        [TASK_WORKFLOW] = POLOS__V1__TASK_KIND__TASK_KIND_WORKFLOW,
+        [TASK_CALLBACK] = POLOS__V1__TASK_KIND__TASK_KIND_CALLBACK,
+    };
     assert(from->kind < TASK_KIND_COUNT);
     assert(from->epoch > 0);
     Polos__V1__Task *task = arena_alloc(arena, sizeof(*task));
     polos__v1__task__init(task);
     task->task_id = task_id(arena, from->task);
     task->epoch = from->epoch;
-    task->kind = from->kind == TASK_TOOL ? POLOS__V1__TASK_KIND__TASK_KIND_TOOL
-                                         : POLOS__V1__TASK_KIND__TASK_KIND_WORKFLOW;
+    task->kind = kinds[from->kind];
+    if (from->kind == TASK_CALLBACK) {
+        put_callback(arena, &from->callback, task);
+    }
     task->name = text_of(arena, from->name);
     task->input_json = text_of(arena, from->input);
     task->input_type = text_of(arena, from->input_type);

@@ -23,10 +23,32 @@ static bool take_task_id(struct check *check, const char *field, const char *tex
            check_fault(check, field, "pass task_id as the Task message gave it");
 }
 
+static bool take_callbacks(struct check *check, const Polos__V1__Offers *proto,
+                           struct host_offer *ret)
+{
+    for (size_t i = 0; i < proto->n_callbacks; i++) {
+        const Polos__V1__CallbackOffer *offer = proto->callbacks[i];
+        const char *kind = check_path(check, "hello.offers.callbacks[%zu].kind", i);
+        if (offer->kind != POLOS__V1__RUN_KIND__RUN_KIND_AGENT) {
+            return check_fault(check, kind, "only agents have callbacks: RUN_KIND_AGENT");
+        }
+        if (!check_name(check, check_path(check, "hello.offers.callbacks[%zu].name", i),
+                        str_of(offer->name)) ||
+            !check_name(check, check_path(check, "hello.offers.callbacks[%zu].callback", i),
+                        str_of(offer->callback))) {
+            return false;
+        }
+        ret[i].kind = TASK_CALLBACK;
+        ret[i].name = arena_printf(check->arena, "%s/%s", offer->name, offer->callback);
+    }
+    return true;
+}
+
 static bool take_offers(struct check *check, const Polos__V1__Offers *proto, struct host_hello *ret)
 {
     size_t count = proto->n_tools + proto->n_workflows;
-    struct host_offer *offers = arena_zalloc(check->arena, count * sizeof(*offers));
+    struct host_offer *offers =
+        arena_zalloc(check->arena, (count + proto->n_callbacks) * sizeof(*offers));
     for (size_t i = 0; i < count; i++) {
         bool is_tool = i < proto->n_tools;
         size_t index = is_tool ? i : i - proto->n_tools;
@@ -42,8 +64,8 @@ static bool take_offers(struct check *check, const Polos__V1__Offers *proto, str
         };
     }
     ret->offers = offers;
-    ret->offer_count = count;
-    return true;
+    ret->offer_count = count + proto->n_callbacks;
+    return take_callbacks(check, proto, offers + count);
 }
 
 static bool take_batch_timeout(struct check *check, size_t index,
@@ -88,8 +110,9 @@ static bool take_records(struct check *check, const Polos__V1__Offers *proto,
 {
     str deployment = hello_request(request)->hello.deployment;
     size_t count = proto->n_tools + proto->n_workflows;
-    struct offer_record *records = arena_zalloc(check->arena, count * sizeof(*records));
-    assert(count == hello_request(request)->hello.offer_count);
+    assert(count + proto->n_callbacks == hello_request(request)->hello.offer_count);
+    struct offer_record *records =
+        arena_zalloc(check->arena, (count + proto->n_callbacks) * sizeof(*records));
     for (size_t i = 0; i < proto->n_tools; i++) {
         records[i].deployment = deployment;
         if (!definition_take_tool(check, check_path(check, "hello.offers.tools[%zu].", i),
@@ -403,6 +426,23 @@ static void take_result(struct check *check, const char *type, struct outcome *r
 }
 
 static const struct state_fields last_state = {"the state", "the state's type"};
+/* What it made of its payload is its outcome's value; empty: nothing. */
+static void take_callback(struct check *check, const Polos__V1__CallbackOutcome *proto,
+                          struct host_message *ret)
+{
+    ret->is_callback = true;
+    ret->state = STR_EMPTY;
+    if (proto->decision_case == POLOS__V1__CALLBACK_OUTCOME__DECISION_FAILURE) {
+        ret->outcome = (struct outcome){
+            .failed = true,
+            .error_type = STR("HOOK_FAILED"),
+            .error_message = check_copy(check, proto->failure),
+        };
+    } else if (proto->decision_case == POLOS__V1__CALLBACK_OUTCOME__DECISION_PAYLOAD_JSON) {
+        ret->outcome = (struct outcome){.value = check_copy(check, proto->payload_json)};
+        take_result(check, "", &ret->outcome);
+    }
+}
 
 static bool take_task_done(struct check *check, const Polos__V1__TaskDone *done,
                            struct host_message *ret)
@@ -415,6 +455,10 @@ static bool take_task_done(struct check *check, const Polos__V1__TaskDone *done,
     }
     if (done->result_case == POLOS__V1__TASK_DONE__RESULT_MISMATCH) {
         ret->outcome = mismatch(check, done->mismatch);
+        return true;
+    }
+    if (done->result_case == POLOS__V1__TASK_DONE__RESULT_CALLBACK) {
+        take_callback(check, done->callback, ret);
         return true;
     }
     if (!take_outcome(check, "task_done.outcome",

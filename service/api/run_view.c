@@ -38,6 +38,7 @@ struct fold {
     Polos__V1__Turn *turn; /* The current turn; NULL: none yet. */
     struct slot *slots; /* One per tool call of it. */
     str answer; /* The text of the last reply. */
+    str amended; /* What callbacks made of the result; JSON text. */
     str value; /* Of the body. */
     str value_type;
     str input;
@@ -233,6 +234,21 @@ static void fold_settled(struct fold *fold, const struct event *event)
     }
 }
 
+/* The newest word on a tool's result, or the run's. */
+static void fold_amended(struct fold *fold, const struct event *event)
+{
+    if (event->amended.about == 0) {
+        fold->amended = event->amended.value;
+        return;
+    }
+    struct outcome outcome = {.value = event->amended.value};
+    for (size_t i = 0; fold->turn != NULL && i < fold->turn->n_tool_calls; i++) {
+        if (fold->slots[i].effect == event->amended.about) {
+            settle_slot(fold, &fold->slots[i], &outcome);
+        }
+    }
+}
+
 static void fold_started(struct fold *fold, const struct event *event)
 {
     const struct run_spec *spec = &event->run_started.spec;
@@ -279,6 +295,8 @@ static status fold_event(struct fold *fold, const struct event *event)
         fold_requested(fold, event);
     } else if (event->kind == EVENT_TASK_SETTLED) {
         fold_settled(fold, event);
+    } else if (event->kind == EVENT_RESULT_AMENDED) {
+        fold_amended(fold, event);
     } else if (event->kind == EVENT_TASK_FAILED) {
         fold->known.failure = event->task_failed.outcome.error_message;
     }
@@ -358,6 +376,9 @@ static str result_of(const struct fold *fold)
     }
     if (fold->facts->state.kind != RUN_KIND_AGENT) {
         return fold->value;
+    }
+    if (fold->amended.len > 0) {
+        return fold->amended;
     }
     str json = fold->facts->is_structured ? output_json(fold->answer) : STR_EMPTY;
     if (json.len > 0) {

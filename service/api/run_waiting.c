@@ -181,6 +181,7 @@ static str wait_sentence(const struct run_known *known, const struct effect *eff
     case EFFECT_TOOL:
     case EFFECT_BODY:
     case EFFECT_AT_ONCE:
+    case EFFECT_CALLBACK:
     case EFFECT_KIND_COUNT:
         break;
     }
@@ -251,6 +252,7 @@ static str sentence_of(const struct run_known *known, size_t index, struct arena
     }
     bool is_workflow = effect->kind == EFFECT_BODY && state->kind == RUN_KIND_WORKFLOW;
     const char *what = is_workflow ? "workflow" : "tool";
+    what = effect->kind == EFFECT_CALLBACK ? "hook" : what;
     str told =
         known->facts->failures[index].len > 0 ? known->facts->failures[index] : known->failure;
     str failure = text_cut(arena, told, RUN_VIEW_SENTENCE_BYTES_MAX);

@@ -85,6 +85,7 @@ Polos__V1__StopReason shown_stop(str word)
         {"length", POLOS__V1__STOP_REASON__STOP_REASON_LENGTH},
         {"content_filter", POLOS__V1__STOP_REASON__STOP_REASON_CONTENT_FILTER},
         {"refusal", POLOS__V1__STOP_REASON__STOP_REASON_REFUSAL},
+        {"hook", POLOS__V1__STOP_REASON__STOP_REASON_HOOK},
     };
     for (size_t i = 0; i < COUNT_OF(stops); i++) {
         if (str_is(word, stops[i].word)) {

@@ -33,6 +33,11 @@ static void run_started_to(const struct event *event, struct event_body *ret)
     body->cause = (uint32_t)spec->cause;
     body->started_by = body_bytes(spec->started_by);
     body->origin = events_put_id(&spec->origin);
+    body->callbacks = body_bytes(spec->callbacks);
+    if (spec->callbacks.len > 0) {
+        body->callback_counts = body_bytes(
+            str_make((const char *)spec->callback_counts, sizeof(spec->callback_counts)));
+    }
 }
 
 static status run_started_from(const void *message, struct event *ret)
@@ -71,6 +76,14 @@ static status run_started_from(const void *message, struct event *ret)
     spec->cause =
         body->cause < START_CAUSE_COUNT ? (enum start_cause)body->cause : START_CAUSE_UNKNOWN;
     spec->started_by = body_str(body->started_by);
+    spec->callbacks = body_str(body->callbacks);
+    if ((body->callback_counts.len == 0) != (spec->callbacks.len == 0) ||
+        body->callback_counts.len > sizeof(spec->callback_counts)) {
+        return events_damaged("RUN_STARTED: its callbacks are not counted");
+    }
+    if (body->callback_counts.len > 0) {
+        memcpy(spec->callback_counts, body->callback_counts.data, body->callback_counts.len);
+    }
     return STATUS_OK;
 }
 

@@ -4,10 +4,15 @@
 #include "service/codec/body.h"
 #include "service/codec/events.h"
 
+static bool is_task(uint32_t kind)
+{
+    return kind == EFFECT_TOOL || kind == EFFECT_BODY || kind == EFFECT_CALLBACK;
+}
+
 static void task_requested_to(const struct event *event, struct event_body *ret)
 {
     Polos__Journal__V1__TaskRequested *body = ret->message;
-    assert(event->task_requested.kind == EFFECT_TOOL || event->task_requested.kind == EFFECT_BODY);
+    assert(is_task(event->task_requested.kind));
     body->effect = event->effect;
     body->kind = (uint32_t)event->task_requested.kind;
     body->name = body_bytes(event->task_requested.name);
@@ -15,12 +20,17 @@ static void task_requested_to(const struct event *event, struct event_body *ret)
     body->input = body_bytes(event->task_requested.input);
     body->deadline_ms = event->task_requested.deadline_ms;
     body->at_most_once = event->task_requested.at_most_once;
+    body->phase = (uint32_t)event->task_requested.phase;
+    body->index = event->task_requested.index;
+    body->about = event->task_requested.about;
 }
 
 static status task_requested_from(const void *message, struct event *ret)
 {
     const Polos__Journal__V1__TaskRequested *body = message;
-    if (body->kind != EFFECT_TOOL && body->kind != EFFECT_BODY) {
+    bool is_callback = body->kind == EFFECT_CALLBACK;
+    if (!is_task(body->kind) || body->phase >= CALLBACK_PHASE_COUNT || body->index > UINT8_MAX ||
+        is_callback != (body->phase != CALLBACK_NONE)) {
         return events_newer("TASK_REQUESTED: a kind of task this release does not know");
     }
     ret->effect = body->effect;
@@ -30,6 +40,9 @@ static status task_requested_from(const void *message, struct event *ret)
     ret->task_requested.input = body_str(body->input);
     ret->task_requested.deadline_ms = body->deadline_ms;
     ret->task_requested.at_most_once = body->at_most_once;
+    ret->task_requested.phase = (enum callback_phase)body->phase;
+    ret->task_requested.index = body->index;
+    ret->task_requested.about = body->about;
     return STATUS_OK;
 }
 
@@ -237,6 +250,23 @@ static status task_requeued_from(const void *message, struct event *ret)
     return STATUS_OK;
 }
 
+static void amended_to(const struct event *event, struct event_body *ret)
+{
+    Polos__Journal__V1__Amended *body = ret->message;
+    body->effect = event->effect;
+    body->about = event->amended.about;
+    body->value = body_bytes(event->amended.value);
+}
+
+static status amended_from(const void *message, struct event *ret)
+{
+    const Polos__Journal__V1__Amended *body = message;
+    ret->effect = body->effect;
+    ret->amended.about = body->about;
+    ret->amended.value = body_str(body->value);
+    return STATUS_OK;
+}
+
 static const struct event_row rows[] = {
     [EVENT_TASK_REQUESTED] = {&polos__journal__v1__task_requested__descriptor, task_requested_to,
                               task_requested_from},
@@ -259,6 +289,9 @@ static const struct event_row rows[] = {
     [EVENT_WITHDRAWN] = {&polos__journal__v1__withdrawn__descriptor, withdrawn_to, withdrawn_from},
     [EVENT_STEP_TRIED] = {&polos__journal__v1__step_tried__descriptor, step_tried_to,
                           step_tried_from},
+    [EVENT_INPUT_AMENDED] = {&polos__journal__v1__amended__descriptor, amended_to, amended_from},
+    [EVENT_CALL_AMENDED] = {&polos__journal__v1__amended__descriptor, amended_to, amended_from},
+    [EVENT_RESULT_AMENDED] = {&polos__journal__v1__amended__descriptor, amended_to, amended_from},
 };
 
 const struct event_rows task_events = {rows, COUNT_OF(rows)};

@@ -48,3 +48,10 @@ enum level level_of_event(enum event_kind kind)
     assert(level <= LEVEL_NEWEST);
     return level == 0 ? LEVEL_FIRST : (enum level)level;
 }
+
+enum level level_of_said(const struct event *event)
+{
+    bool has_callbacks =
+        event->kind == EVENT_RUN_STARTED && event->run_started.spec.callbacks.len > 0;
+    return has_callbacks ? LEVEL_CALLBACKS : level_of_event(event->kind);
+}

@@ -41,12 +41,16 @@ enum level {
     LEVEL_ORDER = 9,
     /* That runs are listed by trees, roots and schedules: new runs would have no such rows. */
     LEVEL_LISTED = 11,
-    LEVEL_NEWEST = LEVEL_LISTED,
+    /* Callbacks of agents: it would not ask them. */
+    LEVEL_CALLBACKS = 12,
+    LEVEL_NEWEST = LEVEL_CALLBACKS,
 };
 
 /* Of a row that is put. A kind that this release does not know is of the newest level. */
 enum level level_of_index(uint8_t kind);
 /* Of an event that is put, by its traits. */
 enum level level_of_event(enum event_kind kind);
+/* As level_of_event(), and by what the event says. */
+enum level level_of_said(const struct event *event);
 
 #endif

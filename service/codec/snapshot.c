@@ -25,8 +25,9 @@ static const struct {
 } states[] = {
     {RUN_NEW, PHASE_NONE},       {RUN_LIVE, PHASE_MODEL},  {RUN_LIVE, PHASE_TOOLS},
     {RUN_COMPLETED, PHASE_NONE}, {RUN_FAILED, PHASE_NONE}, {RUN_CANCELLED, PHASE_NONE},
+    {RUN_LIVE, PHASE_CALLBACK},
 };
-static_assert(RUN_STATE_COUNT == 5 && PHASE_COUNT == 4, "each has a number in the table");
+static_assert(RUN_STATE_COUNT == 5 && PHASE_COUNT == 5, "each has a number in the table");
 
 static_assert(EFFECT_READY == 1 && EFFECT_LEASED == 2, "disk");
 static_assert(EFFECT_BACKOFF == 3 && EFFECT_PARKED == 4, "disk");
@@ -50,6 +51,8 @@ static void effect_to(const struct effect *effect, polos_journal_v1_EffectState 
         .remaining = effect->children_left,
         .mismatches = effect->mismatches,
         .pin = effect->pin,
+        .phase = effect->phase,
+        .index = effect->index,
     };
 }
 
@@ -97,7 +100,14 @@ static void run_to(const struct run *run, polos_journal_v1_RunSnapshot *ret)
         .inputs_accepted = run->inputs_accepted,
         .inputs_open = run->inputs_open,
         .begun_ms = run->begun_ms,
+        .last_stop = run->last_stop,
+        .was_rejected = run->was_rejected != 0,
+        .is_turn_refused = run->is_turn_refused != 0,
     };
+    static const uint8_t none[CALLBACK_PHASE_ROOM];
+    bool has_callbacks = memcmp(run->callbacks, none, sizeof(none)) != 0;
+    ret->callbacks.size = has_callbacks ? sizeof(run->callbacks) : 0;
+    memcpy(ret->callbacks.bytes, run->callbacks, ret->callbacks.size);
     memcpy(ret->id, run->id.bytes, sizeof(ret->id));
     memcpy(ret->kept, run->kept, run->kept_count * sizeof(ret->kept[0]));
     for (uint32_t i = 0; i < run->effect_count; i++) {
@@ -143,14 +153,17 @@ static bool effect_from(const polos_journal_v1_EffectState *body, struct effect 
     ret->children_left = body->remaining;
     ret->mismatches = (uint8_t)body->mismatches;
     ret->pin = body->pin;
-    return true;
+    ret->phase = (uint8_t)body->phase;
+    ret->index = (uint8_t)body->index;
+    return body->phase < CALLBACK_PHASE_COUNT && body->index <= UINT8_MAX;
 }
 
 /* *ret is zeroed, so that equal states are equal bytes. */
 static bool run_from(const polos_journal_v1_RunSnapshot *body, struct run *ret)
 {
     if (body->kind >= RUN_KIND_COUNT || body->state >= COUNT_OF(states) ||
-        body->admission > ADMISSION_HELD || body->code_state > CODE_STATE_THERE) {
+        body->admission > ADMISSION_HELD || body->code_state > CODE_STATE_THERE ||
+        body->last_stop >= REPLY_STOP_COUNT) {
         return false;
     }
     memcpy(ret->id.bytes, body->id, sizeof(ret->id.bytes));
@@ -185,6 +198,10 @@ static bool run_from(const polos_journal_v1_RunSnapshot *body, struct run *ret)
     ret->inputs_accepted = body->inputs_accepted;
     ret->inputs_open = (uint8_t)body->inputs_open;
     ret->begun_ms = body->begun_ms;
+    memcpy(ret->callbacks, body->callbacks.bytes, body->callbacks.size);
+    ret->last_stop = (uint8_t)body->last_stop;
+    ret->was_rejected = body->was_rejected;
+    ret->is_turn_refused = body->is_turn_refused;
     ret->deployment = body->deployment;
     ret->effect_count = body->effects_count;
     for (size_t i = 0; i < body->effects_count; i++) {

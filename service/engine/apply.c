@@ -83,6 +83,7 @@ static void apply_started(struct run *run, const struct event *event)
     run->retries_max = spec->retries_max;
     assert(spec->output_tries <= ENGINE_OUTPUT_TRIES_MAX);
     run->output_tries = (uint8_t)spec->output_tries;
+    memcpy(run->callbacks, spec->callback_counts, sizeof(run->callbacks));
     bool needs_admission = spec->kind == RUN_KIND_AGENT && spec->options.queue.len > 0;
     run->admission = needs_admission ? ADMISSION_AWAITED : ADMISSION_NONE;
     run->code_state = CODE_STATE_NONE;
@@ -126,6 +127,8 @@ static void apply_model_replied(struct run *run, const struct event *event)
     assert(open_effect(run, event)->kind == EFFECT_MODEL);
     clear_effects(run);
     run->turns++;
+    run->last_stop = (uint8_t)event->model_replied.stop;
+    run->was_rejected = 0;
     run->input_tokens += usage->input;
     run->output_tokens += usage->output;
     run->cache_read_tokens += usage->cache_read;
@@ -151,6 +154,7 @@ static void apply_reply_rejected(struct run *run, const struct event *event)
     (void)event;
     assert(run->outputs_rejected < run->output_tries);
     run->outputs_rejected++;
+    run->was_rejected = 1;
 }
 
 static void apply_input_accepted(struct run *run, const struct event *event)
@@ -182,9 +186,19 @@ static void apply_input_returned(struct run *run, const struct event *event)
 static void apply_task_requested(struct run *run, const struct event *event)
 {
     enum effect_kind kind = event->task_requested.kind;
-    states_enter(run, kind == EFFECT_BODY ? PHASE_BODY : PHASE_TOOLS);
+    enum run_phase phase = kind == EFFECT_BODY ? PHASE_BODY : PHASE_TOOLS;
+    if (kind == EFFECT_CALLBACK && event->task_requested.about == 0) {
+        phase = PHASE_CALLBACK;
+    }
+    states_enter(run, phase);
     struct effect *effect = add_effect(run, event, kind);
     assert(effect_is_task(effect));
+    effect->owner = event->task_requested.about;
+    effect->phase = (uint8_t)event->task_requested.phase;
+    effect->index = (uint8_t)event->task_requested.index;
+    if (kind == EFFECT_TOOL && run->callbacks[CALLBACK_TOOL_START] > 0) {
+        effect->state = EFFECT_PARKED;
+    }
     effect->deadline_ms = event->task_requested.deadline_ms;
     effect->at_most_once = event->task_requested.at_most_once;
 }
@@ -337,10 +351,21 @@ static void apply_task_failed(struct run *run, const struct event *event)
 static void apply_task_requeued(struct run *run, const struct event *event)
 {
     struct effect *effect = open_effect(run, event);
+    if (effect_is_held(effect)) { /* Its time begins. */
+        effect->state = EFFECT_READY;
+        effect->deadline_ms += effect->deadline_ms == 0 ? 0 : event->time_ms - effect->since_ms;
+        return;
+    }
     assert(effect->state == EFFECT_BACKOFF);
     effect->state = EFFECT_READY;
     effect->due_ms = 0;
     restart_clock(run, event->time_ms);
+}
+
+/* What was made of what is the journal's affair. */
+static void apply_amended(struct run *run, const struct event *event)
+{
+    assert(run->state == RUN_LIVE && event->effect < run->effect_next);
 }
 
 static void apply_task_settled(struct run *run, const struct event *event)
@@ -348,6 +373,9 @@ static void apply_task_settled(struct run *run, const struct event *event)
     struct effect *task = open_effect(run, event);
     if (task->state == EFFECT_LEASED) {
         pin_task(run, task);
+    }
+    if (task->kind == EFFECT_CALLBACK && event->task_settled.outcome.failed) {
+        run->is_turn_refused = task->phase == CALLBACK_TURN_START;
     }
     if (effect_is_stopped(task)) { /* It ran out of time before code came that fits. */
         restart_clock(run, event->time_ms);
@@ -386,10 +414,10 @@ static void give_admission_back(struct run *run)
     for (uint32_t i = 0; i < run->effect_count; i++) {
         const struct effect *effect = &run->effects[i];
         bool is_at_work = effect->state == EFFECT_READY || effect->state == EFFECT_LEASED;
-        if (effect->kind == EFFECT_MODEL || (effect->kind == EFFECT_TOOL && is_at_work)) {
+        if (effect->kind == EFFECT_MODEL || (effect_is_task(effect) && is_at_work)) {
             return;
         }
-        rests |= effect->kind == EFFECT_TOOL;
+        rests |= effect_is_task(effect);
     }
     run->admission = rests ? ADMISSION_AWAITED : run->admission;
 }
@@ -486,6 +514,9 @@ static const struct {
     [EVENT_INPUT_ACCEPTED] = {{.name = "INPUT_ACCEPTED", .level = 8}, apply_input_accepted},
     [EVENT_INPUT_TAKEN] = {{.name = "INPUT_TAKEN", .level = 8}, apply_input_taken},
     [EVENT_INPUT_RETURNED] = {{.name = "INPUT_RETURNED", .level = 8}, apply_input_returned},
+    [EVENT_INPUT_AMENDED] = {{.name = "INPUT_AMENDED", .level = 12}, apply_amended},
+    [EVENT_CALL_AMENDED] = {{.name = "CALL_AMENDED", .level = 12}, apply_amended},
+    [EVENT_RESULT_AMENDED] = {{.name = "RESULT_AMENDED", .level = 12}, apply_amended},
 };
 static_assert(COUNT_OF(kinds) == EVENT_COUNT);
 

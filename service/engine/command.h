@@ -53,6 +53,8 @@ struct command {
     uint64_t now_ms; /* Stamped by the partition; the engine's only clock. */
     uint32_t effect; /* Which effect it is about; 0: none. */
     uint32_t attempt; /* And which attempt of it. */
+    const struct callback *callbacks; /* Agents: those of the run's definition. */
+    size_t callback_count;
     union {
         struct {
             uuid id;

@@ -22,7 +22,9 @@ static enum verdict decide_start(struct draft *draft, const struct command *comm
                           .run_started = {.id = command->start.id, .spec = *spec},
                       });
     if (spec->kind == RUN_KIND_AGENT) {
-        draft_next_call(draft);
+        if (!draft_ask(draft, CALLBACK_RUN_START, 0)) {
+            draft_open_turn(draft);
+        }
         return VERDICT_OK;
     }
     draft_emit(
@@ -42,7 +44,8 @@ static void time_effect(struct draft *draft, const struct effect *effect)
         return; /* Gone with one that was due before it. */
     }
     bool is_due = effect->due_ms != 0 && draft->now_ms >= effect->due_ms;
-    if (effect->deadline_ms != 0 && draft->now_ms >= effect->deadline_ms) {
+    bool is_over = effect->deadline_ms != 0 && draft->now_ms >= effect->deadline_ms;
+    if (is_over && !effect_is_held(effect)) {
         draft_time_out_task(draft, effect);
     } else if (is_due && effect_is_wait(effect)) {
         draft_end_wait(draft, effect);
@@ -146,7 +149,8 @@ static const struct {
     [COMMAND_CODE_CAME] = {KINDS_TASK, true, decide_code_came},
     [COMMAND_ADMIT] = {ANY, false, decide_admit},
     [COMMAND_WITHDRAW_ADMISSION] = {ANY, false, decide_withdraw_admission},
-    [COMMAND_INPUT] = {MODEL | KIND_BIT(EFFECT_TOOL), false, decide_input},
+    [COMMAND_INPUT] = {MODEL | KIND_BIT(EFFECT_TOOL) | KIND_BIT(EFFECT_CALLBACK), false,
+                       decide_input},
     [COMMAND_FAIL] = {ANY, false, decide_fail},
 };
 static_assert(COUNT_OF(commands) == COMMAND_COUNT);
@@ -195,7 +199,11 @@ enum verdict engine_decide(const struct run *run, const struct command *command,
     if (!is_welcome(run, command->kind)) {
         return VERDICT_REFUSED;
     }
-    struct draft draft = {.run = *run, .decision = ret, .now_ms = command->now_ms};
+    struct draft draft = {.run = *run,
+                          .decision = ret,
+                          .now_ms = command->now_ms,
+                          .callbacks = command->callbacks,
+                          .callback_count = command->callback_count};
     enum verdict verdict = commands[command->kind].decide(&draft, command);
     assert((verdict == VERDICT_OK) == (ret->count > 0));
     assert(engine_broken_invariant(&draft.run) == NULL);

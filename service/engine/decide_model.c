@@ -21,7 +21,9 @@ static void request_tool(struct draft *draft, const struct tool_call *call)
     if (call->refusal_type != NULL) {
         struct outcome outcome = draft_failure(str_of(call->refusal_type), call->refusal_message);
         draft_settle_task(draft, effect, 0, &outcome);
+        return;
     }
+    draft_ask(draft, CALLBACK_TOOL_START, effect);
 }
 
 /* What a model said last is its answer; what it refused to say, or was not let say, is none. */
@@ -42,17 +44,11 @@ static void reject_answer(struct draft *draft, const struct command *command)
         draft_fail(draft, STR("OUTPUT_INVALID"), command->model_replied.misfit);
         return;
     }
-    draft_next_call(draft);
+    draft_turn_over(draft);
 }
 
 enum verdict decide_model_replied(struct draft *draft, const struct command *command)
 {
-    static const char *const stop_reasons[] = {
-        [REPLY_STOP_END] = "end",         [REPLY_STOP_TOOLS] = "tools",
-        [REPLY_STOP_LENGTH] = "length",   [REPLY_STOP_CONTENT_FILTER] = "content_filter",
-        [REPLY_STOP_REFUSAL] = "refusal", [REPLY_STOP_PAUSE] = "pause",
-    };
-    static_assert(COUNT_OF(stop_reasons) == REPLY_STOP_COUNT);
     bool wants_tools = command->model_replied.stop == REPLY_STOP_TOOLS;
     assert(wants_tools == (command->model_replied.call_count > 0));
     assert(command->model_replied.call_count <= ENGINE_TOOL_CALLS_MAX);
@@ -68,24 +64,22 @@ enum verdict decide_model_replied(struct draft *draft, const struct command *com
         draft_go_on(draft);
         return VERDICT_OK;
     }
-    if (!wants_tools && draft->run.inputs_open > 0 && draft_limit(draft).len == 0) {
-        draft_next_turn(draft); /* What was said meanwhile is to be answered, too. */
-        return VERDICT_OK;
-    }
-    bool is_misfit = command->model_replied.misfit.len > 0 && draft->run.output_tries > 0;
-    if (is_misfit && is_answer(command->model_replied.stop)) {
+    bool is_misfit = command->model_replied.misfit.len > 0 && draft->run.output_tries > 0 &&
+                     is_answer(command->model_replied.stop);
+    bool goes_on = draft->run.inputs_open > 0 && draft_limit(draft).len == 0;
+    if (is_misfit && !goes_on) { /* What was said meanwhile is to be answered, too. */
         reject_answer(draft, command);
         return VERDICT_OK;
     }
     if (!wants_tools) {
-        draft_complete(draft, str_of(stop_reasons[command->model_replied.stop]));
+        draft_turn_over(draft);
         return VERDICT_OK;
     }
     for (size_t i = 0; i < command->model_replied.call_count; i++) {
         request_tool(draft, &command->model_replied.calls[i]);
     }
     if (draft->run.effect_count == 0) {
-        draft_next_turn(draft); /* Every call was refused: the model is told, and tries again. */
+        draft_turn_over(draft); /* Every call was refused: the model is told, and tries again. */
     }
     return VERDICT_OK;
 }

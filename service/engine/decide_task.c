@@ -49,7 +49,7 @@ enum verdict decide_lease_lost(struct draft *draft, const struct command *comman
         draft_cancel(draft, STR("cancelled; its code was lost while it cleaned up"));
         return VERDICT_OK;
     }
-    draft_after_settled(draft, &outcome, outcome.error_type);
+    draft_after_settled(draft, &effect, &outcome, outcome.error_type, STR_EMPTY);
     return VERDICT_OK;
 }
 
@@ -177,8 +177,10 @@ static void emit_task_failed(struct draft *draft, const struct command *command,
 
 enum verdict decide_task_done(struct draft *draft, const struct command *command)
 {
-    const struct effect *effect = engine_effect(&draft->run, command->effect);
+    const struct effect task = *engine_effect(&draft->run, command->effect);
+    const struct effect *effect = &task;
     const struct outcome *outcome = &command->task.outcome;
+    struct outcome kept = *outcome;
     if (effect->state != EFFECT_LEASED) {
         return VERDICT_STALE;
     }
@@ -192,18 +194,21 @@ enum verdict decide_task_done(struct draft *draft, const struct command *command
         emit_task_failed(draft, command, is_mismatch, tries);
         return VERDICT_OK;
     }
+    if (task.kind == EFFECT_CALLBACK) { /* What it made of something is a fact of its own. */
+        kept.value = STR_EMPTY;
+    }
     draft_emit(draft, (struct event){
                           .kind = EVENT_TASK_SETTLED,
                           .effect = command->effect,
                           .attempt = command->attempt,
-                          .task_settled = {.outcome = *outcome, .state = command->task.state},
+                          .task_settled = {.outcome = kept, .state = command->task.state},
                       });
     if (draft->run.is_cancelling && (outcome->failed || command->task.is_cancelled)) {
         draft_cancel(draft, STR("cancelled; its code has cleaned up"));
         return VERDICT_OK;
     }
     str reason = draft->run.kind == RUN_KIND_TOOL ? STR("TOOL_FAILED") : STR("WORKFLOW_FAILED");
-    draft_after_settled(draft, outcome, reason);
+    draft_after_settled(draft, &task, outcome, reason, outcome->value);
     return VERDICT_OK;
 }
 
@@ -252,5 +257,5 @@ void draft_time_out_task(struct draft *draft, const struct effect *effect)
     struct outcome outcome =
         draft_failure(STR("TIMEOUT"), STR("it did not finish within its timeout"));
     draft_settle_task(draft, effect->id, effect->attempt, &outcome);
-    draft_after_settled(draft, &outcome, outcome.error_type);
+    draft_after_settled(draft, effect, &outcome, outcome.error_type, STR_EMPTY);
 }

@@ -24,9 +24,15 @@ static uint32_t wait_count(const struct run *run)
     return count;
 }
 
+/* One more is done at once, always. */
+static bool has_room(const struct run *run)
+{
+    return wait_count(run) < ENGINE_WAITS_MAX && run->effect_count + 1 < ENGINE_EFFECTS_MAX;
+}
+
 bool engine_may_wait(const struct run *run)
 {
-    return !run->is_cancelling && wait_count(run) < ENGINE_WAITS_MAX;
+    return !run->is_cancelling && has_room(run);
 }
 
 enum verdict decide_step_request(struct draft *draft, const struct command *command)
@@ -42,7 +48,7 @@ enum verdict decide_step_request(struct draft *draft, const struct command *comm
     assert(effect_kind_is_step_request((uint32_t)command->step_request.kind));
     bool is_wait = command->step_request.kind != EFFECT_AT_ONCE;
     assert(is_wait || command->step_request.is_settled);
-    bool is_full = wait_count(&draft->run) >= ENGINE_WAITS_MAX;
+    bool is_full = !has_room(&draft->run);
     struct outcome refusal = draft_failure(
         STR("TOO_MANY_WAITS"), STR("the run waits for as much as it may at once (32); wait for "
                                    "some of it before more"));

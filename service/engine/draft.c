@@ -83,29 +83,64 @@ str draft_limit(const struct draft *draft)
     return is_spent ? STR("max_tokens") : STR_EMPTY;
 }
 
+void draft_call(struct draft *draft)
+{
+    draft_take_inputs(draft);
+    draft_next_call(draft);
+}
+
+void draft_open_turn(struct draft *draft)
+{
+    if (!draft_ask(draft, CALLBACK_TURN_START, 0)) {
+        draft_call(draft);
+    }
+}
+
+void draft_close(struct draft *draft, str stop_reason)
+{
+    if (!draft_ask(draft, CALLBACK_RUN_END, 0)) {
+        draft_complete(draft, stop_reason);
+    }
+}
+
 void draft_next_turn(struct draft *draft)
 {
-    if (draft_limit(draft).len == 0) {
-        draft_take_inputs(draft);
+    str limit = draft_limit(draft);
+    if (limit.len > 0) {
+        draft_close(draft, limit);
+        return;
     }
-    draft_go_on(draft);
+    draft_open_turn(draft);
+}
+
+void draft_turn_over(struct draft *draft)
+{
+    if (!draft_ask(draft, CALLBACK_TURN_END, 0)) {
+        draft_after_turn(draft);
+    }
 }
 
 void draft_go_on(struct draft *draft)
 {
     str limit = draft_limit(draft);
     if (limit.len > 0) {
-        draft_complete(draft, limit);
+        draft_close(draft, limit);
         return;
     }
     draft_next_call(draft);
 }
 
-void draft_after_settled(struct draft *draft, const struct outcome *outcome, str reason)
+void draft_after_settled(struct draft *draft, const struct effect *task,
+                         const struct outcome *outcome, str reason, str amendment)
 {
+    if (task->kind == EFFECT_CALLBACK) {
+        draft_after_callback(draft, task, outcome, amendment);
+        return;
+    }
     if (draft->run.kind == RUN_KIND_AGENT) {
-        if (draft->run.effect_count == 0) {
-            draft_next_turn(draft);
+        bool is_asked = draft_ask(draft, CALLBACK_TOOL_END, task->id);
+        if (!is_asked && draft->run.effect_count == 0) {
+            draft_turn_over(draft);
         }
         return;
     }

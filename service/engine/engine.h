@@ -16,6 +16,8 @@
  *    |              +---|--------------------------------------------------------------+
  *    |                  +--> COMPLETED | FAILED | CANCELLED  <-- (from TOOLS too)
  *    +--START (workflow, tool): phase BODY with one task --TASK_SETTLED--> terminal
+ *    +--START (agent with callbacks): phase CALLBACK, wherever the loop as a whole waits for one:
+ * at |     its start and end, at a turn's start and end; those of tool calls stand in TOOLS
  *    +--START (agent in a queue): phase MODEL with a call that waits --ADMIT--> MODEL_REQUESTED
  *
  *   A task:  READY --grant--> LEASED --settled--> gone       LEASED --lost--> READY

@@ -45,6 +45,10 @@ enum event_kind {
     EVENT_INPUT_ACCEPTED = 27, /* Somebody said something to an agent at work. */
     EVENT_INPUT_TAKEN = 28, /* Its model is told in the call that is asked for next. */
     EVENT_INPUT_RETURNED = 29, /* The run ends without having told it. */
+    /* What a callback made of something: the model and the tools are told this instead. */
+    EVENT_INPUT_AMENDED = 30, /* Of the run's input. */
+    EVENT_CALL_AMENDED = 31, /* Of a tool call's arguments. */
+    EVENT_RESULT_AMENDED = 32, /* Of a tool call's result, or the run's. */
     EVENT_COUNT,
 };
 
@@ -58,6 +62,13 @@ enum start_cause {
     START_CAUSE_FORK = 5,
     START_CAUSE_RETRY = 6,
     START_CAUSE_COUNT,
+};
+
+/* A callback of an agent's definition. */
+struct callback {
+    enum callback_phase phase;
+    str name;
+    uint64_t timeout_ms; /* 0: none. */
 };
 
 /* What a run is started with. */
@@ -82,6 +93,8 @@ struct run_spec {
     uint32_t parent_effect; /* The parent's effect that counts this run; 0: none waits. */
     uint32_t parent_index; /* Which of its children this is, from 0. */
     uint32_t depth; /* How many runs are above it; 0: a root, or of an older release. */
+    str callbacks; /* Agents: packed struct callback, in order; empty: none. */
+    uint8_t callback_counts[CALLBACK_PHASE_ROOM]; /* Of them, by phase. */
     bool has_order; /* A root whose tree's facts are kept in one order. */
 };
 
@@ -122,7 +135,7 @@ struct event {
         } run_started;
         struct {
             str stop_reason; /* "end", "max_steps", "max_tokens", "length", "content_filter",
-                                "refusal"; for workflows and tools "end". */
+                                "refusal", "hook"; for workflows and tools "end". */
         } run_completed;
         struct {
             str reason;
@@ -158,13 +171,20 @@ struct event {
             uint32_t number;
         } input_returned;
         struct {
-            enum effect_kind kind; /* EFFECT_TOOL or EFFECT_BODY. */
+            enum effect_kind kind; /* EFFECT_TOOL, EFFECT_BODY or EFFECT_CALLBACK. */
             str name;
             str call_id;
             str input;
             uint64_t deadline_ms;
             bool at_most_once;
+            enum callback_phase phase; /* Callbacks. */
+            uint32_t index; /* Callbacks: among those of the phase, from 0. */
+            uint32_t about; /* Callbacks: the tool call's effect; 0: none. */
         } task_requested;
+        struct {
+            uint32_t about; /* The tool call's effect; 0: the run. */
+            str value; /* JSON text. */
+        } amended; /* INPUT_AMENDED, CALL_AMENDED, RESULT_AMENDED; the effect is the callback. */
         struct {
             struct outcome outcome;
             struct kept_state state;

@@ -16,6 +16,7 @@ enum {
     ENGINE_TOOL_CALLS_MAX = 32, /* Per turn; more are refused to the model, one by one. */
     ENGINE_WAITS_MAX = 32, /* Open waits of a run; more settle at once, as failed. */
     ENGINE_EFFECTS_MAX = ENGINE_TOOL_CALLS_MAX + ENGINE_WAITS_MAX + 1, /* And one at once. */
+    ENGINE_CALLBACKS_MAX = 64, /* Of an agent, in all phases. */
     ENGINE_KEPT_MAX = 8, /* Resumes kept for suspensions to come. */
     ENGINE_EVENTS_MAX = 2 * ENGINE_EFFECTS_MAX + 4, /* Per decision. */
     ENGINE_MODEL_ATTEMPTS_MAX = 5, /* Failed attempts of one model call before the run fails. */
@@ -54,7 +55,22 @@ enum run_phase {
     PHASE_MODEL, /* Agents: a model call. */
     PHASE_TOOLS, /* Agents: the tool calls of a reply. */
     PHASE_BODY, /* Workflows and tools: their code. */
+    PHASE_CALLBACK, /* Agents: a callback that the loop as a whole waits for. */
     PHASE_COUNT,
+};
+
+/* Where in an agent's run callbacks are asked. Numbers are on disk and never change; new ones go to
+ * the end. */
+enum callback_phase {
+    CALLBACK_NONE = 0,
+    CALLBACK_RUN_START = 1, /* Before anything else. */
+    CALLBACK_RUN_END = 2, /* When it would complete. */
+    CALLBACK_TURN_START = 3, /* Before a model call. */
+    CALLBACK_TURN_END = 4, /* When all that a reply asked for has ended. */
+    CALLBACK_TOOL_START = 5, /* Before a tool call: it is held until they have passed. */
+    CALLBACK_TOOL_END = 6, /* After a tool call. */
+    CALLBACK_PHASE_COUNT,
+    CALLBACK_PHASE_ROOM = 8,
 };
 
 /* Numbers are on disk and never change; new ones go to the end. */
@@ -68,13 +84,14 @@ enum effect_kind {
     EFFECT_EVENT = 6, /* ... an event of a topic, ... */
     EFFECT_CHILDREN = 7, /* ... runs it started. */
     EFFECT_AT_ONCE = 8, /* A step request done at once: publication, resume, children left alone. */
+    EFFECT_CALLBACK = 9, /* A function of the agent's user: a task. */
     EFFECT_KIND_COUNT,
 };
 
 /* What a task's code may ask the server for. */
 static inline bool effect_kind_is_step_request(uint32_t kind)
 {
-    return kind >= EFFECT_SLEEP && kind < EFFECT_KIND_COUNT;
+    return kind >= EFFECT_SLEEP && kind <= EFFECT_AT_ONCE;
 }
 
 /* Of an open effect; there are no others. */
@@ -82,8 +99,9 @@ enum effect_state {
     EFFECT_READY = 1, /* Model: the call is out. Task: no host has it. */
     EFFECT_LEASED, /* Task: a host has it. */
     EFFECT_BACKOFF, /* Model, task: to be asked for again at due_ms. */
-    EFFECT_PARKED, /* Task: its host let go of it; it is ready when a wait ends. Model: the call
-                      waits for the run's admission. */
+    EFFECT_PARKED, /* Task: its host let go of it; it is ready when a wait ends. A tool call that no
+                      host has had: it is held by its callbacks. Model: the call waits for the
+                      run's admission. */
 };
 
 /* What the world owes the run. Where a field has two names, the kind says which of them holds. */
@@ -104,7 +122,8 @@ struct effect {
         uint64_t deployment; /* Task: hash of that which had it last; 0: none, or not known. */
     };
     uint64_t pin; /* Task: hash of the deployment whose code it is bound to; 0: the run's. */
-    uint32_t owner; /* Wait: the task whose code waits. */
+    uint32_t
+        owner; /* Wait: the task whose code waits. Callback: the tool call it is about; 0: none. */
     union {
         uint32_t children_left; /* Children: how many have not ended. */
         uint32_t waits_settled; /* Task: waits of its code that have ended. */
@@ -113,7 +132,9 @@ struct effect {
     uint8_t state; /* enum effect_state */
     uint8_t at_most_once; /* Task: a lost lease settles it. */
     uint8_t mismatches; /* Task: times in a row that its code did not fit; at most 255. */
-    uint8_t reserved[4]; /* Zero: the state is compared as bytes. */
+    uint8_t phase; /* Callback: enum callback_phase. */
+    uint8_t index; /* Callback: its place among those of its phase, from 0. */
+    uint8_t reserved[2]; /* Zero: the state is compared as bytes. */
 };
 
 /* Agents: a queue's leave for the run to work. */
@@ -167,20 +188,31 @@ struct run {
     uint8_t output_tries; /* Agents: answers until one has to fit; 0: none is judged. */
     uint8_t outputs_rejected; /* Agents. */
     uint8_t inputs_open; /* Agents: accepted, and not taken up so far; the last ones. */
-    uint8_t reserved[2]; /* Zero. */
+    uint8_t last_stop; /* Agents: enum reply_stop of the last reply. */
+    uint8_t was_rejected; /* Agents: the last reply was turned down. */
     uint32_t inputs_accepted; /* Agents: numbered from 1. */
+    uint8_t callbacks[CALLBACK_PHASE_ROOM]; /* Agents: how many each phase has. */
+    uint8_t is_turn_refused; /* Agents: a callback let no other turn begin. */
+    uint8_t spare[7]; /* Zero. */
     struct effect effects[ENGINE_EFFECTS_MAX]; /* Of the current turn, in order. */
 };
 
 static inline bool effect_is_task(const struct effect *effect)
 {
-    return effect->kind == EFFECT_TOOL || effect->kind == EFFECT_BODY;
+    return effect->kind == EFFECT_TOOL || effect->kind == EFFECT_BODY ||
+           effect->kind == EFFECT_CALLBACK;
 }
 
 /* What its task's code waits for. */
 static inline bool effect_is_wait(const struct effect *effect)
 {
-    return effect->kind >= EFFECT_SLEEP && effect->kind != EFFECT_AT_ONCE;
+    return effect->kind >= EFFECT_SLEEP && effect->kind < EFFECT_AT_ONCE;
+}
+
+/* A tool call whose callbacks have not passed yet; its own time has not begun. */
+static inline bool effect_is_held(const struct effect *effect)
+{
+    return effect->kind == EFFECT_TOOL && effect->state == EFFECT_PARKED && effect->attempt == 0;
 }
 
 /* Its code did not fit its history: it is tried again in a while, or when other code comes. */

@@ -1,7 +1,7 @@
 #include "service/engine/states.h"
 
 static_assert(sizeof(struct effect) == 4 * 4 + 6 * 8 + 2 * 4 + 8, "no padding");
-static_assert(offsetof(struct run, effects) == 16 + 4 * 4 + 12 * 8 + ENGINE_KEPT_MAX * 8 + 8 * 4,
+static_assert(offsetof(struct run, effects) == 16 + 4 * 4 + 12 * 8 + ENGINE_KEPT_MAX * 8 + 12 * 4,
               "no padding");
 static_assert(offsetof(struct run, effects) % sizeof(uint64_t) == 0, "no padding");
 
@@ -26,12 +26,15 @@ static const struct {
     unsigned owes;
     unsigned next;
 } phases[] = {
-    [PHASE_NONE] = {"none", 0, PHASE_BIT(PHASE_MODEL) | PHASE_BIT(PHASE_BODY)},
+    [PHASE_NONE] = {"none", 0,
+                    PHASE_BIT(PHASE_MODEL) | PHASE_BIT(PHASE_BODY) | PHASE_BIT(PHASE_CALLBACK)},
     [PHASE_MODEL] = {"model", KIND_BIT(EFFECT_MODEL),
-                     PHASE_BIT(PHASE_MODEL) | PHASE_BIT(PHASE_TOOLS)},
-    [PHASE_TOOLS] = {"tools", KIND_BIT(EFFECT_TOOL) | KINDS_OF_CODE,
-                     PHASE_BIT(PHASE_TOOLS) | PHASE_BIT(PHASE_MODEL)},
+                     PHASE_BIT(PHASE_MODEL) | PHASE_BIT(PHASE_TOOLS) | PHASE_BIT(PHASE_CALLBACK)},
+    [PHASE_TOOLS] = {"tools", KIND_BIT(EFFECT_TOOL) | KIND_BIT(EFFECT_CALLBACK) | KINDS_OF_CODE,
+                     PHASE_BIT(PHASE_TOOLS) | PHASE_BIT(PHASE_MODEL) | PHASE_BIT(PHASE_CALLBACK)},
     [PHASE_BODY] = {"body", KIND_BIT(EFFECT_BODY) | KINDS_OF_CODE, 0},
+    [PHASE_CALLBACK] = {"callback", KIND_BIT(EFFECT_CALLBACK) | KINDS_OF_CODE,
+                        PHASE_BIT(PHASE_CALLBACK) | PHASE_BIT(PHASE_MODEL)},
 };
 static_assert(COUNT_OF(phases) == PHASE_COUNT);
 
@@ -110,11 +113,13 @@ bool engine_is_terminal(const struct run *run)
     return run->state >= RUN_COMPLETED;
 }
 
+/* For something of its own, or for the callbacks that hold it. */
 static bool code_waits(const struct run *run, const struct effect *task)
 {
     for (uint32_t i = 0; i < run->effect_count; i++) {
         const struct effect *wait = &run->effects[i];
-        if (effect_is_wait(wait) && wait->owner == task->id) {
+        bool may_be = effect_is_wait(wait) || wait->kind == EFFECT_CALLBACK;
+        if (may_be && wait->owner == task->id) {
             return true;
         }
     }
@@ -209,7 +214,7 @@ uint64_t engine_next_deadline(const struct run *run)
         if (effect->state == EFFECT_BACKOFF || effect_is_wait(effect)) {
             next = earlier(next, effect->due_ms);
         }
-        next = earlier(next, effect->deadline_ms);
+        next = earlier(next, effect_is_held(effect) ? 0 : effect->deadline_ms);
     }
     return next;
 }
@@ -237,6 +242,14 @@ static const char *broken_task(const struct run *run, const struct effect *task)
     }
     if (task->state == EFFECT_PARKED && !code_waits(run, task)) {
         return "a parked task waits for nothing";
+    }
+    bool is_about_tool = task->phase == CALLBACK_TOOL_START || task->phase == CALLBACK_TOOL_END;
+    if ((task->kind == EFFECT_CALLBACK) != (task->phase != CALLBACK_NONE) ||
+        is_about_tool != (task->owner != 0)) {
+        return "a callback has no phase, or is about nothing";
+    }
+    if (task->kind == EFFECT_CALLBACK && task->index >= run->callbacks[task->phase]) {
+        return "a callback is asked that the run does not have";
     }
     bool backs_off = task->state == EFFECT_BACKOFF && !effect_is_stopped(task);
     return backs_off && task->kind != EFFECT_BODY ? "a tool call backs off" : NULL;

@@ -11,7 +11,7 @@
 #define PHASE_BIT(phase) (1u << (phase))
 
 /* As bits: what hosts do, and what the code of that waits for. */
-#define KINDS_TASK (KIND_BIT(EFFECT_TOOL) | KIND_BIT(EFFECT_BODY))
+#define KINDS_TASK (KIND_BIT(EFFECT_TOOL) | KIND_BIT(EFFECT_BODY) | KIND_BIT(EFFECT_CALLBACK))
 #define KINDS_OF_CODE                                                                              \
     (KIND_BIT(EFFECT_SLEEP) | KIND_BIT(EFFECT_SUSPENSION) | KIND_BIT(EFFECT_EVENT) |               \
      KIND_BIT(EFFECT_CHILDREN) | KIND_BIT(EFFECT_AT_ONCE))

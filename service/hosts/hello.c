@@ -12,9 +12,19 @@ enum {
     DEPLOYMENT_BYTES_MAX = 128,
 };
 
+/* A callback's is its agent's name and its own, with '/' between. */
 static bool is_offered_name(const struct host_offer *offer)
 {
-    return offer->kind == TASK_TOOL ? tool_name_is_valid(offer->name) : name_is_valid(offer->name);
+    size_t at = 0;
+    if (offer->kind != TASK_CALLBACK) {
+        return offer->kind == TASK_TOOL ? tool_name_is_valid(offer->name)
+                                        : name_is_valid(offer->name);
+    }
+    while (at < offer->name.len && offer->name.ptr[at] != '/') {
+        at++;
+    }
+    return at < offer->name.len && name_is_valid(str_make(offer->name.ptr, at)) &&
+           name_is_valid(str_make(offer->name.ptr + at + 1, offer->name.len - at - 1));
 }
 
 /* Offers are one array here and one a kind on the wire. */
@@ -23,6 +33,7 @@ static const char *offer_field(const struct host_hello *hello, size_t index, str
     static const char *const formats[TASK_KIND_COUNT] = {
         [TASK_TOOL] = "hello.offers.tools[%zu].id",
         [TASK_WORKFLOW] = "hello.offers.workflows[%zu].id",
+        [TASK_CALLBACK] = "hello.offers.callbacks[%zu].callback",
     };
     size_t place = 0;
     char field[64];

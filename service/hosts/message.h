@@ -17,6 +17,7 @@
 enum task_kind {
     TASK_TOOL,
     TASK_WORKFLOW,
+    TASK_CALLBACK, /* Offered as "<agent>/<callback>". */
     TASK_KIND_COUNT,
 };
 
@@ -139,6 +140,7 @@ struct host_message {
     str text; /* DELTA; RELEASE: why. */
     struct outcome outcome; /* STEP_DONE, STEP_TRY, TASK_DONE. */
     struct kept_state state; /* STEP_DONE, TASK_DONE. */
+    bool is_callback; /* TASK_DONE: as a callback ends. */
     bool is_retryable; /* TASK_DONE that failed. */
     bool is_cancelled; /* TASK_DONE: because of the cancellation. */
     bool releases_all; /* DRAIN: what the host holds is given back. */
@@ -194,6 +196,19 @@ struct host_facts {
     struct kept_state state; /* With the last of a task. */
 };
 
+/* What a callback is asked about: CallbackCall in host.proto. */
+struct host_callback {
+    uint32_t phase; /* CallbackPhase of the API. */
+    uint32_t index;
+    uint32_t replies; /* Of the model, so far. */
+    str call_id; /* Empty: it is about no tool call. */
+    str tool;
+    str arguments;
+    bool has_outcome; /* The call has ended. */
+    struct outcome outcome;
+    str result; /* JSON text; empty: none. */
+};
+
 /* Work for a host. */
 struct host_task {
     struct task_ref task;
@@ -218,6 +233,7 @@ struct host_task {
     uuid parent; /* Zero: none. */
     str root_name;
     uint64_t created_ms;
+    struct host_callback callback; /* Of that kind. */
     const struct facts_cursor *more; /* Its steps and its state follow in pieces; NULL: are here. */
 };
 

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "service/codec/callbacks.h"
 #include "service/codec/level.h"
 #include "service/partition/state.h"
 #include "service/partition/timers.h"
@@ -51,7 +52,7 @@ static void put_record(struct partition *partition, struct live_run *run,
     run->tail_bytes += record.len;
     run->history_bytes += record.len;
     for (size_t i = 0; i < decision->count; i++) {
-        store_batch_raise(&partition->batch, level_of_event(decision->events[i].kind));
+        store_batch_raise(&partition->batch, level_of_said(&decision->events[i]));
     }
     store_batch_put(&partition->batch, STORE_JOURNAL,
                     key_journal(key, partition->options.space, run->state.id, first), record);
@@ -98,11 +99,41 @@ static void follow_up(struct partition *partition, struct live_run *run,
     features_tell(partition, after_decision, run, events, count);
 }
 
+static bool has_callbacks(const struct run *run)
+{
+    static const uint8_t none[CALLBACK_PHASE_ROOM];
+    return memcmp(run->callbacks, none, sizeof(none)) != 0;
+}
+
+/* The engine asks them by name: those that the run was started with. */
+static void name_callbacks(struct partition *partition, const struct live_run *run,
+                           struct command *command)
+{
+    struct arena *arena = &partition->round_arena;
+    str packed = STR_EMPTY;
+    if (command->kind == COMMAND_START) {
+        packed = command->start.spec.callbacks;
+    } else if (has_callbacks(&run->state)) {
+        struct event started;
+        status read = runs_started(run, arena, &started);
+        assert(status_is_ok(read)); /* It has been read before. */
+        (void)read;
+        packed = started.run_started.spec.callbacks;
+    }
+    if (packed.len > 0) {
+        status unpacked =
+            callbacks_unpack(packed, arena, &command->callbacks, &command->callback_count);
+        assert(status_is_ok(unpacked)); /* As above. */
+        (void)unpacked;
+    }
+}
+
 enum verdict command_submit(struct partition *partition, struct live_run *run,
                             struct command *command)
 {
     struct decision *decision = &partition->commands->decision;
     command->now_ms = partition->now_ms;
+    name_callbacks(partition, run, command);
     enum verdict verdict = engine_decide(&run->state, command, decision);
     partition->stats.commands++;
     if (verdict != VERDICT_OK) {

@@ -9,6 +9,9 @@ static_assert((int)ENGINE_PIN_NONE == (int)HOSTS_ANY && (int)ENGINE_PIN_NEWEST =
 
 enum task_kind task_order_kind(const struct live_run *run, const struct effect *effect)
 {
+    if (effect->kind == EFFECT_CALLBACK) {
+        return TASK_CALLBACK;
+    }
     bool is_workflow = effect->kind == EFFECT_BODY && run->state.kind == RUN_KIND_WORKFLOW;
     return is_workflow ? TASK_WORKFLOW : TASK_TOOL;
 }
@@ -40,4 +43,13 @@ status task_order_find(const struct live_run *run, uint32_t effect, struct arena
     }
     return search.found ? STATUS_OK
                         : status_make(CODE_DATA_LOSS, "the journal lacks a task it ordered");
+}
+
+str task_order_offer(const struct live_run *run, const struct event *order, struct arena *arena)
+{
+    assert(order->kind == EVENT_TASK_REQUESTED);
+    str name = order->task_requested.name;
+    return order->task_requested.kind == EFFECT_CALLBACK
+               ? arena_printf(arena, "%s/" STR_FMT, run->name, STR_ARG(name))
+               : name;
 }

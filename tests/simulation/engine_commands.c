@@ -4,6 +4,29 @@
  */
 #include "tests/simulation/engine_world.h"
 
+/* Some agents have callbacks, few of each phase. */
+static void draw_callbacks(struct engine_world *world, struct run_spec *spec)
+{
+    struct draw *draw = &world->draw;
+    world->callback_count = 0;
+    if (spec->kind != RUN_KIND_AGENT || !draw_chance(draw, 60)) {
+        return;
+    }
+    for (unsigned phase = CALLBACK_RUN_START; phase < CALLBACK_PHASE_COUNT; phase++) {
+        for (uint64_t count = draw_below(draw, 3); count > 0; count--) {
+            world->callbacks[world->callback_count++] = (struct callback){
+                .phase = (enum callback_phase)phase,
+                .name = STR("check"),
+                .timeout_ms = draw_chance(draw, 20) ? 1 + draw_below(draw, 40000) : 0,
+            };
+        }
+    }
+    struct buf packed = {0};
+    callbacks_pack(world->callbacks, world->callback_count, &packed);
+    spec->callbacks = buf_finish(&packed, &world->arena);
+    callbacks_count(world->callbacks, world->callback_count, spec->callback_counts);
+}
+
 void submit_start(struct engine_world *world)
 {
     struct draw *draw = &world->draw;
@@ -29,6 +52,7 @@ void submit_start(struct engine_world *world)
         command.start.id.bytes[i] = (uint8_t)draw_below(draw, 256);
     }
     spec->root = command.start.id;
+    draw_callbacks(world, spec);
     engine_world_submit(world, command);
 }
 
@@ -144,6 +168,12 @@ static void submit_park(struct engine_world *world, struct pending *lease)
     engine_world_submit(world, command);
 }
 
+static bool is_callback(const struct engine_world *world, const struct pending *lease)
+{
+    const struct ledger_effect *effect = ledger_open(&world->ledger, lease->effect);
+    return effect != NULL && effect->kind == EFFECT_CALLBACK;
+}
+
 static void submit_done(struct engine_world *world, struct pending *lease)
 {
     struct command command = {
@@ -161,6 +191,11 @@ static void submit_done(struct engine_world *world, struct pending *lease)
         command.task.state.json = STR("{\"of\":\"other code\"}");
     }
     command.task.is_cancelled = world->ledger.is_cancelling && draw_chance(&world->draw, 70);
+    if (is_callback(world, lease) && draw_chance(&world->draw, 80)) { /* Mostly they pass. */
+        bool says = draw_chance(&world->draw, 50);
+        command.task.outcome =
+            (struct outcome){.value = says ? engine_world_text(world, "amended") : STR_EMPTY};
+    }
     lease->is_old = true;
     engine_world_submit(world, command);
 }

@@ -9,9 +9,9 @@ MUTANTS = {
             "if (draft->run.admission == ADMISSION_AWAITED && draft->run.turns == 0)",
     }),
     "all_refused_forgotten": ("A turn whose only call was refused has no next one.", {
-        "if (draft->run.effect_count == 0) { draft_next_turn(draft); } return VERDICT_OK;":
+        "if (draft->run.effect_count == 0) { draft_turn_over(draft); } return VERDICT_OK;":
             """if (draft->run.effect_count == 0 && command->model_replied.call_count > 1) {
-            draft_next_turn(draft); } return VERDICT_OK;""",
+            draft_turn_over(draft); } return VERDICT_OK;""",
     }),
     "at_most_once_again": ("A task declared at most once is offered to a second host.", {
         "if (effect.at_most_once)": "if (effect.at_most_once && effect.leases_lost > 0)",
@@ -32,6 +32,27 @@ MUTANTS = {
     "attempts_one_more": ("A model call fails once more than it may.", {
         "effect->failures + 1 < ENGINE_MODEL_ATTEMPTS_MAX":
             "effect->failures < ENGINE_MODEL_ATTEMPTS_MAX",
+    }),
+    "call_not_held": ("A tool call does not wait for its callbacks.", {
+        "if (kind == EFFECT_TOOL && run->callbacks[CALLBACK_TOOL_START] > 0) {":
+            "if (kind == EFFECT_TOOL && run->callbacks[CALLBACK_TOOL_START] > 1) {",
+    }),
+    "callback_asked_again": ("After a callback that passed the same one is asked again.", {
+        "ask(draft, phase, callback->index + 1u, callback->owner);":
+            "ask(draft, phase, callback->index, callback->owner);",
+    }),
+    "callback_failure_ignored": ("A callback about a tool call fails, and nothing follows.", {
+        "if (outcome->failed) { stop(draft, phase, outcome); return; }":
+            """if (outcome->failed && callback->owner == 0) { stop(draft, phase, outcome);
+            return; }""",
+    }),
+    "callback_last_skipped": ("Of several callbacks of a phase the last is not asked.", {
+        "if (callback->index + 1u < draft->run.callbacks[phase]) {":
+            "if (callback->index + 2u < draft->run.callbacks[phase]) {",
+    }),
+    "callback_of_turn_end_skipped": ("A turn without calls ends without its callbacks.", {
+        "if (!wants_tools) { draft_turn_over(draft); return VERDICT_OK; }":
+            "if (!wants_tools) { draft_after_turn(draft); return VERDICT_OK; }",
     }),
     "cancelled_code_waits": ("Code that is being cancelled may wait for something new.", {
         "&& (is_full || draft->run.is_cancelling)": "&& is_full",
@@ -64,12 +85,18 @@ MUTANTS = {
         "time_effect(draft, &before.effects[i]);":
             "time_effect(draft, &before.effects[i]); if (draft->decision->count > 0) { break; }",
     }),
+    "held_call_times_out": ("The time of a call that its callbacks hold rings an alarm.", {
+        "effect_is_held(effect) ? 0 : effect->deadline_ms": "effect->deadline_ms",
+    }),
+    "held_time_counts": ("The time of a call runs while its callbacks are asked.", {
+        "effect->deadline_ms += effect->deadline_ms == 0 ? 0 : event->time_ms - effect->since_ms;":
+            "",
+    }),
     "hopeless_retried": ("A failure that no other call can mend is tried again.", {
         "command->model_failed.retryable": "command->model_failed.jitter != 0",
     }),
     "inputs_dropped_by_end": ("An answer ends the run though something was said meanwhile.", {
-        "if (!wants_tools && draft->run.inputs_open > 0 &&":
-            "if (!wants_tools && draft->run.inputs_open > 1 &&",
+        "bool has_said = run->inputs_open > 0 &&": "bool has_said = run->inputs_open > 1 &&",
     }),
     "inputs_in_a_pause": ("An input is put between the parts of a turn.", {
         "draft_go_on(draft); return VERDICT_OK;": "draft_next_turn(draft); return VERDICT_OK;",
@@ -120,6 +147,17 @@ MUTANTS = {
         ".state = is_mismatch ? none : command->task.state":
             ".state = is_mismatch && none.json.len > 0 ? none : command->task.state",
     }),
+    "output_no_retry": ("An answer that does not fit is not asked for again.", {
+        "draft->run.outputs_rejected == draft->run.output_tries ||":
+            "draft->run.outputs_rejected + 1 >= draft->run.output_tries ||",
+    }),
+    "output_past_limit": ("An answer is asked for again when no turn is left.", {
+        "== draft->run.output_tries || draft_limit(draft).len > 0)": "== draft->run.output_tries)",
+    }),
+    "output_unasked_judged": ("A model's refusal is judged as if it were the answer.", {
+        "&& is_answer(command->model_replied.stop);":
+            "&& command->model_replied.stop != REPLY_STOP_TOOLS;",
+    }),
     "output_uncounted": ("The tokens a model wrote are not added up.", {
         "run->output_tokens += usage->output;": "",
     }),
@@ -130,17 +168,6 @@ MUTANTS = {
                 "is_ready = !waits",
         },
     ),
-    "output_no_retry": ("An answer that does not fit is not asked for again.", {
-        "draft->run.outputs_rejected == draft->run.output_tries ||":
-            "draft->run.outputs_rejected + 1 >= draft->run.output_tries ||",
-    }),
-    "output_past_limit": ("An answer is asked for again when no turn is left.", {
-        "== draft->run.output_tries || draft_limit(draft).len > 0)": "== draft->run.output_tries)",
-    }),
-    "output_unasked_judged": ("A model's refusal is judged as if it were the answer.", {
-        "is_misfit && is_answer(command->model_replied.stop)":
-            "is_misfit && command->model_replied.stop != REPLY_STOP_TOOLS",
-    }),
     "parked_stays": ("A parked task is not ready when a wait of its code ends.", {
         "owner->state == EFFECT_PARKED":
             "owner->state == EFFECT_PARKED && wait->kind != EFFECT_EVENT",
@@ -150,6 +177,9 @@ MUTANTS = {
     }),
     "refused_call_run": ("A refused tool call is run like any other.", {
         "call->refusal_type != NULL": "call->refusal_type != NULL && call->at_most_once",
+    }),
+    "refused_turn_forgotten": ("A loop that a callback ended says that it ended by itself.", {
+        """if (run->is_turn_refused) { return STR("hook"); }""": "",
     }),
     "reissue_same_attempt": ("A call is made again under the attempt it already had.", {
         "draft_request_model(draft, command->effect, command->attempt + 1);":
@@ -176,6 +206,10 @@ MUTANTS = {
     ),
     "retry_never_due": ("A failed call is to be made again, but no time is noted.", {
         "effect->due_ms = event->model_failed.retry_at_ms;": "effect->due_ms = 0;",
+    }),
+    "run_end_skipped": ("A run that a limit ends is not asked about its end.", {
+        "if (limit.len > 0) { draft_close(draft, limit); return; } draft_open_turn(draft);":
+            "if (limit.len > 0) { draft_complete(draft, limit); return; } draft_open_turn(draft);",
     }),
     "run_retries_one_more": ("A run is tried again once more than it may.", {
         "draft->run.retries < draft->run.retries_max":
@@ -211,11 +245,20 @@ MUTANTS = {
         "run->input_tokens + run->output_tokens >= run->tokens_max":
             "run->input_tokens >= run->tokens_max",
     }),
+    "tool_end_unasked": ("A call that timed out is not shown to the callbacks behind it.", {
+        "draft_after_settled(draft, effect, &outcome, outcome.error_type, STR_EMPTY); }":
+            """if (draft->run.kind == RUN_KIND_AGENT && effect->kind == EFFECT_TOOL) {
+            if (draft->run.effect_count == 0) { draft_turn_over(draft); } return; }
+            draft_after_settled(draft, effect, &outcome, outcome.error_type, STR_EMPTY); }""",
+    }),
+    "turn_start_unasked": ("Only the first turn asks the callbacks of its start.", {
+        "if (!draft_ask(draft, CALLBACK_TURN_START, 0)) {":
+            "if (draft->run.turns > 0 || !draft_ask(draft, CALLBACK_TURN_START, 0)) {",
+    }),
     "turns_max_one_more": ("An agent takes one turn more than it may.", {
         "run->turns >= run->turns_max": "run->turns > run->turns_max",
     }),
     "waiting_task_no_alarm": ("The deadline of a task that waits for a host rings no alarm.", {
-        "next = earlier(next, effect->deadline_ms);":
-            "if (effect->state == EFFECT_LEASED) { next = earlier(next, effect->deadline_ms); }",
+        "effect_is_held(effect) ? 0 :": "effect->state != EFFECT_LEASED ? 0 :",
     }),
 }

@@ -117,6 +117,9 @@ static void perform(struct engine_world *world, const struct event *event)
     case EVENT_INPUT_ACCEPTED:
     case EVENT_INPUT_TAKEN:
     case EVENT_INPUT_RETURNED:
+    case EVENT_INPUT_AMENDED:
+    case EVENT_CALL_AMENDED:
+    case EVENT_RESULT_AMENDED:
     case EVENT_STEP_SETTLED:
     case EVENT_CANCEL_SHOWN:
     case EVENT_WITHDRAWN:
@@ -317,7 +320,9 @@ static void check_reply(struct engine_world *world, const struct command *comman
     bool is_misfit =
         ends && world->ledger.output_tries > 0 && command->model_replied.misfit.len > 0;
     bool is_rejected = world->decision.count > 1 && events[1].kind == EVENT_REPLY_REJECTED;
-    bool goes_on = world->decision.count > 1 && events[1].kind == EVENT_INPUT_TAKEN;
+    bool was_told = world->decision.count > 1 &&
+                    (events[1].kind == EVENT_INPUT_TAKEN || world->live.inputs_open > 0);
+    bool goes_on = was_told && !is_rejected;
     expect(world, is_rejected == (is_misfit && !goes_on), "misfits-are-rejected");
     expect(world,
            !is_rejected ||
@@ -325,7 +330,8 @@ static void check_reply(struct engine_world *world, const struct command *comman
            "a-rejection-says-why");
     size_t calls = 0;
     for (size_t i = 0; i < world->decision.count; i++) {
-        if (events[i].kind != EVENT_TASK_REQUESTED) {
+        if (events[i].kind != EVENT_TASK_REQUESTED ||
+            events[i].task_requested.kind != EFFECT_TOOL) {
             continue;
         }
         expect(world, calls < command->model_replied.call_count, "one-task-per-call");
@@ -410,6 +416,8 @@ static enum verdict decide(struct engine_world *world, const struct command *com
 void engine_world_submit(struct engine_world *world, struct command command)
 {
     command.now_ms = world->now_ms;
+    command.callbacks = world->callbacks;
+    command.callback_count = world->callback_count;
     enum verdict verdict = decide(world, &command);
     if (verdict != VERDICT_OK || !is_well(world)) {
         world->counts.stale++;

@@ -14,6 +14,7 @@
 
 #include "service/base/arena.h"
 #include "service/base/buf.h"
+#include "service/codec/callbacks.h"
 #include "tests/simulation/draw.h"
 #include "tests/simulation/ledger.h"
 
@@ -69,6 +70,8 @@ struct engine_world {
     struct pending pending[WORLD_PENDING_MAX];
     size_t pending_count;
     struct decision decision;
+    struct callback callbacks[ENGINE_CALLBACKS_MAX]; /* Of the run. */
+    size_t callback_count;
     struct engine_counts counts;
     const char *broken; /* The law; NULL while all is well. */
 };

@@ -128,6 +128,7 @@ static const char *add_started(struct ledger *ledger, const struct event *event)
     ledger->turns_max = spec->turns_max;
     ledger->retries_max = spec->retries_max;
     ledger->output_tries = spec->output_tries;
+    memcpy(ledger->callbacks, spec->callback_counts, sizeof(ledger->callbacks));
     ledger->needs_admission = spec->kind == RUN_KIND_AGENT && spec->options.queue.len > 0;
     ledger->timeout_ms =
         spec->deadline_ms > event->time_ms ? spec->deadline_ms - event->time_ms : 0;
@@ -144,6 +145,8 @@ static const char *add_model_call(struct ledger *ledger, uint32_t effect)
     LAW("inputs-are-taken-at-the-next-turn",
         ledger->inputs_taken == ledger->inputs_accepted || ledger->stop == REPLY_STOP_PAUSE);
     ledger->is_steered = false;
+    const char *law = ledger_begin_turn(ledger);
+    LAW(law, law == NULL);
     LAW("output-tries-max", ledger->rejections == 0 || ledger->rejections < ledger->output_tries);
     LAW("steps-max", ledger->replies < ledger->turns_max);
     LAW("tokens-max", ledger->tokens_max == 0 || ledger->tokens < ledger->tokens_max);
@@ -262,18 +265,28 @@ static const char *add_model_failed(struct ledger *ledger, const struct event *e
 
 static const char *add_task_requested(struct ledger *ledger, const struct event *event)
 {
-    bool is_body = event->task_requested.kind == EFFECT_BODY;
+    enum effect_kind kind = event->task_requested.kind;
+    bool is_body = kind == EFFECT_BODY;
     LAW("task-fits-the-run", is_body == (ledger->kind != RUN_KIND_AGENT));
     LAW("one-body", !is_body || ledger->effect_count == 0);
-    LAW("tools-follow-a-reply", is_body || ledger->stop == REPLY_STOP_TOOLS);
+    LAW("tools-follow-a-reply", kind != EFFECT_TOOL || ledger->stop == REPLY_STOP_TOOLS);
     for (uint32_t id = 1; id <= ledger->effect_count; id++) {
         LAW("tools-follow-a-reply",
             !ledger->effects[id].is_open || ledger->effects[id].kind != EFFECT_MODEL);
     }
-    const char *law = new_effect(ledger, event->effect, event->task_requested.kind);
+    const char *law = kind == EFFECT_CALLBACK ? ledger_ask_callback(ledger, event) : NULL;
     LAW(law, law == NULL);
-    ledger->effects[event->effect].at_most_once = event->task_requested.at_most_once;
-    ledger->effects[event->effect].deadline_ms = event->task_requested.deadline_ms;
+    law = new_effect(ledger, event->effect, kind);
+    LAW(law, law == NULL);
+    struct ledger_effect *effect = &ledger->effects[event->effect];
+    effect->at_most_once = event->task_requested.at_most_once;
+    effect->deadline_ms = event->task_requested.deadline_ms;
+    effect->since_ms = event->time_ms;
+    effect->phase = event->task_requested.phase;
+    effect->index = event->task_requested.index;
+    effect->owner = event->task_requested.about;
+    effect->was_run = kind == EFFECT_TOOL;
+    effect->is_parked = kind == EFFECT_TOOL && ledger->callbacks[CALLBACK_TOOL_START] > 0;
     return NULL;
 }
 
@@ -304,6 +317,13 @@ static const char *add_task_settled(struct ledger *ledger, const struct event *e
         restart_clock(ledger, event->time_ms);
     }
     close_effect(ledger, effect);
+    if (effect->kind == EFFECT_CALLBACK) {
+        LAW("what-a-callback-made-is-a-fact-of-its-own", outcome->value.len == 0);
+        ledger_end_callback(ledger, effect, outcome->failed);
+    }
+    effect->was_run = effect->was_run && (effect->attempt > 0 || timed_out);
+    LAW("a-call-waits-for-its-callbacks",
+        !effect->was_run || effect->starts_passed == ledger->callbacks[CALLBACK_TOOL_START]);
     return NULL;
 }
 
@@ -457,7 +477,8 @@ static const char *judge_wait_settled(const struct ledger *ledger,
     LAW("an-answer-fits-its-schema",
         !effect->has_schema || outcome->failed || says_yes(outcome->value));
     LAW("room-is-not-denied", !is_refused || effect->kind == EFFECT_AT_ONCE ||
-                                  ledger->is_cancelling || wait_count(ledger) > 32);
+                                  ledger->is_cancelling || wait_count(ledger) > 32 ||
+                                  ledger->open_count > 64);
     return NULL;
 }
 
@@ -554,6 +575,13 @@ static const char *add_task_failed(struct ledger *ledger, const struct event *ev
 static const char *add_task_requeued(struct ledger *ledger, const struct event *event)
 {
     struct ledger_effect *effect = open_effect(ledger, event->effect);
+    if (effect != NULL && ledger_is_held(effect)) {
+        LAW("a-call-waits-for-its-callbacks",
+            effect->starts_passed == ledger->callbacks[CALLBACK_TOOL_START]);
+        effect->is_parked = false;
+        effect->deadline_ms += effect->deadline_ms == 0 ? 0 : event->time_ms - effect->since_ms;
+        return NULL;
+    }
     LAW("only-what-backs-off-is-requeued",
         effect != NULL && ledger_is_task(effect) && effect->retry_at_ms != 0);
     LAW("retry-not-before-its-time",
@@ -592,6 +620,12 @@ static const char *add_completed(struct ledger *ledger, const struct event *even
         LAW("workflows-end", str_is(reason, "end"));
         return NULL;
     }
+    const char *law = ledger_complete(ledger);
+    LAW(law, law == NULL);
+    if (ledger->is_turn_refused || ledger->replies == 0) {
+        LAW("stop-reason-is-true", ledger->is_turn_refused && str_is(reason, "hook"));
+        return NULL;
+    }
     if (ledger->stop == REPLY_STOP_TOOLS || ledger->stop == REPLY_STOP_PAUSE) {
         bool out_of_steps = ledger->replies >= ledger->turns_max;
         bool out_of_tokens = ledger->tokens_max != 0 && ledger->tokens >= ledger->tokens_max;
@@ -601,7 +635,8 @@ static const char *add_completed(struct ledger *ledger, const struct event *even
     }
     LAW("what-was-rejected-is-no-answer", !ledger->is_rejected);
     LAW("inputs-hold-the-run-open",
-        ledger->inputs_returned == 0 || ledger->replies >= ledger->turns_max ||
+        ledger->inputs_returned == 0 || ledger->callbacks[CALLBACK_RUN_END] > 0 ||
+            ledger->replies >= ledger->turns_max ||
             (ledger->tokens_max != 0 && ledger->tokens >= ledger->tokens_max));
     static const char *const reasons[] = {
         [REPLY_STOP_END] = "end",         [REPLY_STOP_TOOLS] = "",
@@ -629,6 +664,10 @@ static const char *add_failed(struct ledger *ledger, const struct event *event)
         LAW("failed-by-its-answer", ledger->is_rejected && ledger->open_count == 0);
         LAW("answers-are-asked-for-again",
             ledger->rejections == ledger->output_tries || out_of_steps || out_of_tokens);
+        return NULL;
+    }
+    if (str_is(event->run_failed.reason, "HOOK_FAILED")) {
+        LAW("failed-by-a-callback", ledger->has_callback_failed);
         return NULL;
     }
     LAW("agents-fail-by-their-model", ledger->kind != RUN_KIND_AGENT || ledger->gave_up_model);
@@ -674,6 +713,10 @@ static const char *add(struct ledger *ledger, const struct event *event)
         return ledger_add_input(ledger, event);
     case EVENT_REPLY_REJECTED:
         return add_reply_rejected(ledger, event);
+    case EVENT_INPUT_AMENDED:
+    case EVENT_CALL_AMENDED:
+    case EVENT_RESULT_AMENDED:
+        return ledger_amend(ledger, event);
     case EVENT_TASK_REQUESTED:
         return add_task_requested(ledger, event);
     case EVENT_TASK_SETTLED:
@@ -732,6 +775,9 @@ const char *ledger_settle(struct ledger *ledger)
     bool is_live = ledger->is_started && ledger->ended == EVENT_NONE;
     LAW("only-ended-runs-return-inputs", !is_live || ledger->inputs_returned == 0);
     LAW("who-takes-an-input-asks-its-model", !ledger->is_steered);
+    LAW("a-callback-that-fails-fails-the-run",
+        !is_live || !ledger->has_callback_failed || ledger->is_turn_refused);
+    ledger->amends = 0;
     LAW("live-runs-owe-something", !is_live || ledger->open_count > 0);
     for (uint32_t id = 1; is_live && id <= ledger->effect_count; id++) {
         const struct ledger_effect *effect = &ledger->effects[id];

@@ -54,6 +54,14 @@ struct ledger_effect {
     bool was_answered_early; /* Suspension: an answer had been kept, ... */
     uint64_t early_answer; /* ... and its hash. */
     bool has_seen_cancel; /* Task: its code was shown the cancellation. */
+    enum callback_phase phase; /* Callback; the tool call it is about is its owner. */
+    uint32_t index; /* Callback. */
+    uint64_t since_ms;
+    uint32_t starts_passed; /* Tool call: callbacks before it that passed, ... */
+    uint32_t ends_passed; /* ... and behind it. */
+    bool was_run; /* Tool call: it was not refused. */
+    uint64_t arguments; /* Tool call: hash of what callbacks made of them; 0: nothing. */
+    uint64_t result; /* And of its result. */
 };
 
 /* Why a host gives a task back. */
@@ -80,6 +88,11 @@ struct ledger {
     uint32_t output_tries; /* 0: answers are not judged. */
     uint32_t rejections;
     bool is_rejected; /* The last reply was no answer. */
+    uint8_t callbacks[CALLBACK_PHASE_ROOM]; /* How many each phase has. */
+    uint32_t passed[CALLBACK_PHASE_COUNT]; /* Of the run, or the turn at hand. */
+    uint32_t amends; /* The callback that has just passed, and may have changed something. */
+    bool has_callback_failed;
+    bool is_turn_refused; /* By a callback: the loop is over. */
     uint32_t inputs_accepted;
     uint32_t inputs_taken;
     uint32_t inputs_returned;
@@ -105,6 +118,13 @@ void ledger_init(struct ledger *ledger);
 const char *ledger_add(struct ledger *ledger, const struct event *event);
 /* ledger_add() of the three kinds of facts of inputs: ledger_inputs.c. */
 const char *ledger_add_input(struct ledger *ledger, const struct event *event);
+/* ledger_callbacks.c: a callback is asked; it has ended; it changed something; a model call that is
+ * new follows callbacks; so does the end of a run. */
+const char *ledger_ask_callback(struct ledger *ledger, const struct event *event);
+void ledger_end_callback(struct ledger *ledger, const struct ledger_effect *callback, bool failed);
+const char *ledger_amend(struct ledger *ledger, const struct event *event);
+const char *ledger_begin_turn(struct ledger *ledger);
+const char *ledger_complete(const struct ledger *ledger);
 /* After the last event of a transition: what must be true between transitions. */
 const char *ledger_settle(struct ledger *ledger);
 /* Whether the engine's state says what the ledger says. */
@@ -118,11 +138,17 @@ bool ledger_code_waits(const struct ledger *ledger, uint32_t task);
 bool ledger_has_kept(const struct ledger *ledger, str key);
 static inline bool ledger_is_wait(const struct ledger_effect *effect)
 {
-    return effect->kind >= EFFECT_SLEEP;
+    return effect->kind >= EFFECT_SLEEP && effect->kind <= EFFECT_AT_ONCE;
 }
 static inline bool ledger_is_task(const struct ledger_effect *effect)
 {
-    return effect->kind == EFFECT_TOOL || effect->kind == EFFECT_BODY;
+    return effect->kind == EFFECT_TOOL || effect->kind == EFFECT_BODY ||
+           effect->kind == EFFECT_CALLBACK;
+}
+/* A tool call whose callbacks have not passed. */
+static inline bool ledger_is_held(const struct ledger_effect *effect)
+{
+    return effect->kind == EFFECT_TOOL && effect->is_parked && effect->attempt == 0;
 }
 /* A task that waits for a host. */
 static inline bool ledger_is_ready(const struct ledger_effect *effect)

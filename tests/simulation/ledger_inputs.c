@@ -19,7 +19,7 @@ static const char *add_input_taken(struct ledger *ledger, const struct event *ev
     LAW("inputs-are-taken-in-order", event->input_taken.number == ledger->inputs_taken + 1);
     LAW("what-is-taken-was-accepted", event->input_taken.number <= ledger->inputs_accepted);
     LAW("inputs-stand-between-turns",
-        ledger->open_count == 0 && ledger->replies > 0 && ledger->stop != REPLY_STOP_PAUSE);
+        ledger->open_count == 0 && (ledger->replies == 0 || ledger->stop != REPLY_STOP_PAUSE));
     LAW("an-input-is-in-the-next-turn", event->input_taken.turn == ledger->replies + 1);
     ledger->inputs_taken++;
     ledger->is_steered = true;

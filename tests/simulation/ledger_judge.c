@@ -7,7 +7,8 @@ bool ledger_code_waits(const struct ledger *ledger, uint32_t task)
 {
     for (uint32_t id = 1; id <= ledger->effect_count; id++) {
         const struct ledger_effect *effect = &ledger->effects[id];
-        if (effect->is_open && ledger_is_wait(effect) && effect->owner == task) {
+        bool may_be = ledger_is_wait(effect) || effect->kind == EFFECT_CALLBACK;
+        if (effect->is_open && may_be && effect->owner == task) {
             return true;
         }
     }
@@ -83,6 +84,8 @@ static const char *compare_effect(const struct ledger_effect *mine, const struct
     LAW("state-steps", theirs->steps == mine->steps);
     LAW("state-retry", waits == (mine->retry_at_ms != 0) && theirs->due_ms == mine->retry_at_ms);
     LAW("state-deadline", theirs->deadline_ms == mine->deadline_ms);
+    LAW("state-callback", theirs->phase == mine->phase && theirs->index == mine->index &&
+                              theirs->owner == mine->owner);
     LAW("state-at-most-once", theirs->at_most_once == mine->at_most_once);
     LAW("state-failures", theirs->failures == mine->failures + mine->leases_in_vain);
     return NULL;
@@ -112,9 +115,10 @@ static enum run_phase phase_of(const struct ledger *ledger)
     for (uint32_t id = 1; id <= ledger->effect_count; id++) {
         const struct ledger_effect *effect = ledger_open(ledger, id);
         if (effect != NULL && !ledger_is_wait(effect)) {
-            return effect->kind == EFFECT_MODEL  ? PHASE_MODEL
-                   : effect->kind == EFFECT_TOOL ? PHASE_TOOLS
-                                                 : PHASE_BODY;
+            return effect->kind == EFFECT_MODEL                        ? PHASE_MODEL
+                   : effect->kind == EFFECT_TOOL || effect->owner != 0 ? PHASE_TOOLS
+                   : effect->kind == EFFECT_CALLBACK                   ? PHASE_CALLBACK
+                                                                       : PHASE_BODY;
         }
     }
     return PHASE_NONE;
@@ -135,6 +139,8 @@ const char *ledger_compare(const struct ledger *ledger, const struct run *run)
     LAW("state-steps", run->steps == ledger->steps);
     LAW("state-output",
         run->output_tries == ledger->output_tries && run->outputs_rejected == ledger->rejections);
+    LAW("state-callbacks", memcmp(run->callbacks, ledger->callbacks, sizeof(run->callbacks)) == 0);
+    LAW("state-callbacks", run->is_turn_refused == ledger->is_turn_refused);
     LAW("state-inputs", run->inputs_accepted == ledger->inputs_accepted);
     LAW("state-inputs",
         has_ended || run->inputs_open == ledger->inputs_accepted - ledger->inputs_taken);
@@ -169,7 +175,8 @@ uint64_t ledger_next_deadline(const struct ledger *ledger)
     for (uint32_t id = 1; id <= ledger->effect_count; id++) {
         const struct ledger_effect *effect = ledger_open(ledger, id);
         if (effect != NULL) {
-            next = earlier(next, earlier(effect->retry_at_ms, effect->deadline_ms));
+            uint64_t own_ms = ledger_is_held(effect) ? 0 : effect->deadline_ms;
+            next = earlier(next, earlier(effect->retry_at_ms, own_ms));
             next = earlier(next, effect->due_ms);
         }
     }

@@ -44,6 +44,12 @@ const struct agent_definition *world_definition(struct world *world, unsigned ve
                                             .timeout_ms = rows[i].timeout_ms,
                                             .at_most_once = rows[i].at_most_once};
     }
+    static const struct callback callbacks[] = {
+        {CALLBACK_RUN_START, {"check", 5}, 0},   {CALLBACK_TURN_START, {"check", 5}, 0},
+        {CALLBACK_TOOL_START, {"check", 5}, 0},  {CALLBACK_TOOL_START, {"trim", 4}, 90000},
+        {CALLBACK_TOOL_END, {"trim", 4}, 0},     {CALLBACK_TURN_END, {"check", 5}, 0},
+        {CALLBACK_RUN_END, {"check", 5}, 60000}, {CALLBACK_RUN_END, {"trim", 4}, 0},
+    };
     struct agent_definition *definition = arena_zalloc(&world->arena, sizeof(*definition));
     *definition = (struct agent_definition){
         .id = STR("helper"),
@@ -57,6 +63,8 @@ const struct agent_definition *world_definition(struct world *world, unsigned ve
         .max_total_tokens = version == 1 ? 300 : 0,
         .output_schema_json = version % 2 == 1 ? STR(WORLD_OUTPUT_SCHEMA) : STR_EMPTY,
         .output_retries = version % 4 == 1 ? 1 : 2,
+        .callbacks = callbacks,
+        .callback_count = version % 3 == 2 ? COUNT_OF(callbacks) : 0,
     };
     return definition;
 }
@@ -142,7 +150,7 @@ static void hello_done(struct request *request, const struct failure *failure)
 
 static void fill_offers(struct sim_host *host, struct host_hello *hello)
 {
-    struct host_offer *list = arena_zalloc(&host->world->arena, 8 * sizeof(*list));
+    struct host_offer *list = arena_zalloc(&host->world->arena, 16 * sizeof(*list));
     for (size_t i = 0; i < COUNT_OF(offers[0].tools) && offers[host->index].tools[i]; i++) {
         list[hello->offer_count++] =
             (struct host_offer){TASK_TOOL, str_of(offers[host->index].tools[i])};
@@ -150,6 +158,10 @@ static void fill_offers(struct sim_host *host, struct host_hello *hello)
     for (size_t i = 0; i < COUNT_OF(offers[0].workflows) && offers[host->index].workflows[i]; i++) {
         list[hello->offer_count++] =
             (struct host_offer){TASK_WORKFLOW, str_of(offers[host->index].workflows[i])};
+    }
+    if (host->index < 2) { /* Of the agent that is called "helper". */
+        list[hello->offer_count++] = (struct host_offer){TASK_CALLBACK, STR("helper/check")};
+        list[hello->offer_count++] = (struct host_offer){TASK_CALLBACK, STR("helper/trim")};
     }
     hello->offers = list;
 }

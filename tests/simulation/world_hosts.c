@@ -453,6 +453,9 @@ static void hear_task(struct sim_host *host, const struct host_task *task)
     assert(host->held_count < HELD_MAX);
     held = &host->held[host->held_count++];
     *held = (struct sim_task){
+        .is_callback = task->kind == TASK_CALLBACK,
+        .phase = task->callback.phase,
+        .input = task->input,
         .task = task->task,
         .epoch = task->epoch,
         .steps = task->settled_count,

@@ -62,6 +62,9 @@ struct sim_task {
     struct task_ref task;
     uint32_t epoch;
     uint32_t steps; /* Said, those that came with the task included. */
+    bool is_callback;
+    uint32_t phase; /* Callback. */
+    str input;
     bool is_done; /* Its end was said. */
     bool is_wanted; /* What it waits for needs its place. */
     bool is_parked; /* That the host lets go of it was said. */

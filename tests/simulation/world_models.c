@@ -173,6 +173,25 @@ static void judge_results(struct world *world, const struct model_request *reque
     }
 }
 
+/* What callbacks made of results is what the model is told of them. */
+static void judge_amended(struct world *world, const struct sim_run *run,
+                          const struct model_request *request)
+{
+    size_t made = 0;
+    size_t told = 0;
+    for (uint32_t id = 1; id <= run->ledger.effect_count; id++) {
+        made += run->ledger.effects[id].result != 0;
+    }
+    for (size_t i = 0; i < request->message_count; i++) {
+        const struct model_message *message = &request->messages[i];
+        for (size_t j = 0; j < message->block_count; j++) {
+            told += message->blocks[j].kind == MODEL_BLOCK_TOOL_RESULT &&
+                    str_is(message->blocks[j].text, "amended");
+        }
+    }
+    world_expect(world, made == told, "a-model-is-told-what-callbacks-left");
+}
+
 static struct sim_call *find_call(struct world *world, uint64_t number)
 {
     for (size_t i = 0; i < world->call_count; i++) {
@@ -368,6 +387,7 @@ static void start(void *self, uint64_t number, const struct model_request *reque
     judge_results(world, request);
     if (!has_copies(world, run)) { /* Else it may be another's, and of other facts. */
         judge_feedback(world, run, request);
+        judge_amended(world, run, request);
         laws_judge_inputs(world, run, request);
     }
     world->counts.model_calls++;

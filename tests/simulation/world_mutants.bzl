@@ -20,6 +20,16 @@ MUTANTS = {
     "adopted_end_not_told": ("A successor is not told of a child that had ended before.", {
         "ending_tell(partition, successor->state.id, child, &outcome);": "(void)outcome;",
     }),
+    "amended_arguments_dropped": (
+        "A tool is called with what its model said, not with what hooks made of it.",
+        {
+            "*input = story.arguments;": "(void)input;",
+        },
+    ),
+    "amended_result_untold": ("A model is told what a tool gave, not what hooks made of it.", {
+        "kind == EVENT_INPUT_AMENDED || kind == EVENT_RESULT_AMENDED;":
+            "kind == EVENT_INPUT_AMENDED;",
+    }),
     "answer_feedback_dropped": ("A model is asked again and not told what was wrong.", {
         "builder->feedback = event.reply_rejected.feedback;": "(void)event;",
     }),

@@ -66,6 +66,14 @@ void sim_judge_task(struct world *world, const struct host_task *task)
     world_expect(world, run->gives_seen[id] < task->epoch, "one-give-per-epoch");
     run->gives_seen[id] = task->epoch;
     world->counts.gives++;
+    world_expect(world, (task->kind == TASK_CALLBACK) == (effect->kind == EFFECT_CALLBACK),
+                 "a-task-is-what-was-ordered");
+    world_expect(world,
+                 effect->kind != EFFECT_CALLBACK || (task->callback.phase == effect->phase &&
+                                                     task->callback.index == effect->index),
+                 "a-callback-knows-its-phase");
+    world_expect(world, effect->arguments == 0 || effect->arguments == (str_hash(task->input) | 1),
+                 "a-tool-is-called-with-what-callbacks-left");
     if (task->more == NULL) { /* Else they come in pieces. */
         judge_steps(world, run, task);
         note_told(run, task);

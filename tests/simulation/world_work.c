@@ -317,10 +317,29 @@ static void give_up(struct sim_host *host, struct sim_task *task, struct sim_op 
     sim_host_say(host, message, false);
 }
 
+/* Mostly it lets things go on, often with something else: of an input, with the same. */
+static void draw_decision(struct world *world, const struct sim_task *task,
+                          struct host_message *message)
+{
+    bool may_change = task->phase != CALLBACK_TURN_START && task->phase != CALLBACK_TURN_END;
+    message->is_callback = world_below(world, 100) < 98;
+    if (!message->outcome.failed || world_below(world, 100) < 50) {
+        message->outcome = (struct outcome){0};
+    }
+    if (!message->outcome.failed && may_change && world_below(world, 2) == 0) {
+        message->outcome.value = task->phase == CALLBACK_RUN_START    ? task->input
+                                 : task->phase == CALLBACK_TOOL_START ? STR("{\"amended\":1}")
+                                                                      : STR("\"amended\"");
+    }
+}
+
 static void do_end(struct sim_host *host, struct sim_task *task)
 {
     struct host_message message = message_of(task, HOST_MESSAGE_TASK_DONE);
     message.outcome = draw_outcome(host->world);
+    if (task->is_callback) {
+        draw_decision(host->world, task, &message);
+    }
     message.is_retryable = message.outcome.failed && world_below(host->world, 100) < 60;
     if (world_fault(host->world, 10)) { /* It was not this code that made the history. */
         message.outcome = (struct outcome){.failed = true,

@@ -44,12 +44,14 @@ from .errors import (
 from .event import BatchEventPayload, EventData, EventPayload
 from .handle import ExecutionHandle
 from .history import History
+from .hook import HookAction, HookContext, HookResult, hook
 from .queue import Queue, QueueInfo, queue
 from .schedule import ScheduleInfo, SchedulePayload
 from .stop_conditions import MaxStepsConfig, MaxTokensConfig, max_steps, max_tokens
 from .stream import StreamResult, TextChunk
 from .tool import Tool, tool
 from .types import (
+    AgentConfig,
     AgentResult,
     BatchStepResult,
     BatchWorkflowInput,
@@ -79,6 +81,7 @@ if not TYPE_CHECKING:
 
 __all__ = [
     "Agent",
+    "AgentConfig",
     "AgentContext",
     "AgentResult",
     "AgentRunConfig",
@@ -93,6 +96,9 @@ __all__ = [
     "ExecutionHandle",
     "History",
     "HistoryEvent",
+    "HookAction",
+    "HookContext",
+    "HookResult",
     "InvalidArgumentError",
     "MaxStepsConfig",
     "MaxTokensConfig",
@@ -136,6 +142,7 @@ __all__ = [
     "events",
     "get_all_workflows",
     "get_workflow",
+    "hook",
     "max_steps",
     "max_tokens",
     "queue",

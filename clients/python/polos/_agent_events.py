@@ -140,6 +140,9 @@ class Narrator:
     def _task_requested(
         self, fact: history_pb2.HistoryEvent
     ) -> Iterator[tuple[str, dict[str, Any]]]:
+        if fact.task_requested.kind == history_pb2.TASK_KIND_CALLBACK:
+            self._callbacks.add(fact.effect_id)
+            return
         if fact.effect_id in self._calls:
             return
         call = {
@@ -149,11 +152,14 @@ class Narrator:
             "arguments": fact.task_requested.input_json,
         }
         self._calls[fact.effect_id] = call
+        self._callbacks: set[int] = set()  # effects
         yield "tool_start", dict(call)
 
     def _task_settled(
         self, fact: history_pb2.HistoryEvent
     ) -> Iterator[tuple[str, dict[str, Any]]]:
+        if fact.effect_id in self._callbacks:
+            return
         call = self._calls.get(fact.effect_id, {"step": self._step, "tool_name": ""})
         settled = fact.task_settled
         failed = settled.HasField("error")

@@ -21,9 +21,10 @@ from ._wire.errors import unreachable
 from ._wire.methods import QUEUE_GET, QUEUE_PUT, REGISTER
 from .agent import Agent
 from .errors import NotFoundError
+from .hook import AgentHook
 from .host import Host, quiet
 from .tool import Tool
-from .v1 import agents_pb2, definitions_pb2, history_pb2, host_pb2, queues_pb2
+from .v1 import agents_pb2, common_pb2, definitions_pb2, history_pb2, host_pb2, queues_pb2
 from .workflow import Workflow
 
 T = TypeVar("T")
@@ -61,7 +62,7 @@ class Connection:
         """Returns when the server knows the agent and a host here offers its tools."""
         async with self._lock:
             self._agents[agent.id] = agent
-            if agent.tools or _registry.queues:  # a host defines the queues
+            if agent.tools or agent.hooks or _registry.queues:  # a host defines the queues
                 await self._in_time(self._offer(agent.tools), give_up_at)
             await self._register(agent, give_up_at)
 
@@ -129,10 +130,12 @@ class Connection:
             await self.host.stop()
             self.host = None
         host = self.host
+        callbacks = _callbacks([*_registry.agents.values(), *self._agents.values()])
         is_known = host is not None and host.offers.queues == _queues()
+        is_known = is_known and host is not None and host.offers.callbacks == callbacks
         if host is not None and is_known and _covers(host.offers, wanted) and not agents:
             return
-        offers = _everything(wanted, agents, host.offers if host else Offers())
+        offers = _everything(wanted, agents, host.offers if host else Offers(), callbacks)
         if host is not None:
             await host.offer(offers)
             return
@@ -144,6 +147,7 @@ class Connection:
             slots=self._slots,
             prepare=self._prepare,
             prepare_queue=self.ready_for_queue,
+            resolve_hook=self._resolve_hook,
         )
         try:
             await host.start()
@@ -166,6 +170,12 @@ class Connection:
         agent = self._agents.get(task.agent_id)
         own = next((t for t in agent.tools if t.id == task.name), None) if agent else None
         return own or _registry.tools.get(task.name)
+
+    def _resolve_hook(self, task: host_pb2.Task) -> tuple[Agent, AgentHook] | None:
+        """The agent and its hook for a task."""
+        agent = self._agents.get(task.agent_id) or _registry.agents.get(task.agent_id)
+        found = agent.hook(task.name) if isinstance(agent, Agent) else None
+        return (agent, found) if isinstance(agent, Agent) and found is not None else None
 
     # ---- the end ----
 
@@ -229,6 +239,7 @@ def _everything(
     wanted: Iterable[Startable],
     agents: Iterable[definitions_pb2.AgentDefinition],
     before: Offers,
+    callbacks: tuple[host_pb2.CallbackOffer, ...],
 ) -> Offers:
     tools = {tool.id: tool for tool in before.tools}
     workflows = {workflow.id: workflow for workflow in before.workflows}
@@ -239,8 +250,23 @@ def _everything(
             workflows[each.id] = each.offer()
     known = {agent.id: agent for agent in [*before.agents, *agents]}
     return Offers(
-        tuple(tools.values()), tuple(workflows.values()), tuple(known.values()), _queues()
+        tuple(tools.values()),
+        tuple(workflows.values()),
+        tuple(known.values()),
+        _queues(),
+        callbacks,
     )
+
+
+def _callbacks(agents: Iterable[StartableAgent]) -> tuple[host_pb2.CallbackOffer, ...]:
+    offers = {
+        (agent.id, hook.name): host_pb2.CallbackOffer(
+            kind=common_pb2.RUN_KIND_AGENT, name=agent.id, callback=hook.name
+        )
+        for agent in agents
+        for hook in agent.hooks
+    }
+    return tuple(offers.values())
 
 
 def _queues() -> tuple[queues_pb2.QueueDefinition, ...]:

@@ -2,15 +2,15 @@
 
 MISSING = frozenset(
     """
-    AgentConfig AgentStreamHandle AskUserField AskUserFieldOption AskUserInput Channel
+    AgentStreamHandle AskUserField AskUserFieldOption AskUserInput Channel
     ChannelContext ChannelOutputMode DockerConfig DockerEnvironment DockerEnvironmentConfig
     E2BEnvironmentConfig EnvironmentInfo ExecOptions ExecResult ExecToolConfig ExecutedToolConfig
     ExecutionEnvironment GlobOptions GrepMatch GrepOptions GuardrailContext GuardrailResult
-    HasTextConfig HookAction HookContext HookResult LocalEnvironment LocalEnvironmentConfig
+    HasTextConfig LocalEnvironment LocalEnvironmentConfig
     ManagedSandbox SandboxManager SandboxToolsConfig SlackChannel SlackChannelConfig
     StopConditionContext SuspendNotification ToolApproval WebSearchFunction WebSearchOptions
     WebSearchResult WebSearchResultItem WebSearchToolConfig Worker create_ask_user_tool
-    create_web_search_tool executed_tool guardrail has_text hook sandbox_tools stop_condition
+    create_web_search_tool executed_tool guardrail has_text sandbox_tools stop_condition
     """.split()
 )
 INSTEAD = {

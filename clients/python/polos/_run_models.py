@@ -98,6 +98,7 @@ STOP_WORDS = {
     common_pb2.STOP_REASON_LENGTH: "length",
     common_pb2.STOP_REASON_CONTENT_FILTER: "content_filter",
     common_pb2.STOP_REASON_REFUSAL: "refusal",
+    common_pb2.STOP_REASON_HOOK: "hook",
 }
 WAITING_WORDS = {  # beside what a task is waited for, which is named as what it runs
     common_pb2.Waiting.KIND_MODEL: "model",

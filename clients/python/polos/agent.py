@@ -17,11 +17,12 @@ from ._execution.starts import AgentRunConfig
 from ._starter import Starter
 from .errors import UnsupportedFeatureError
 from .handle import ExecutionHandle
+from .hook import AgentHook, hooks_of
 from .queue import Queue, default_name, name_of
 from .stop_conditions import combined
 from .stream import StreamStart
 from .tool import Tool
-from .types import AgentResult
+from .types import AgentConfig, AgentResult
 from .v1 import definitions_pb2
 from .workflow import Workflow
 
@@ -56,6 +57,8 @@ class Agent(Workflow[Any, AgentResult[T]], Generic[T]):
         stream_to_workflow: events.stream_workflow of a run above tells its text as it is written.
         output_schema: a pydantic model the answer has to fit; `AgentResult.result` is one of it.
             The server judges it by its JSON Schema.
+        on_start, on_end, on_agent_step_start, on_agent_step_end, on_tool_start, on_tool_end:
+            functions of (ctx, hook_ctx), or lists of them, that the run asks there; see @hook.
         output_retries: how often an answer that does not fit is asked for again, with what is
             wrong, before the run fails with OUTPUT_INVALID; None: once; at most 10.
 
@@ -97,12 +100,6 @@ class Agent(Workflow[Any, AgentResult[T]], Generic[T]):
     ) -> None:
         refuse(
             "Agent",
-            on_start=on_start,
-            on_end=on_end,
-            on_agent_step_start=on_agent_step_start,
-            on_agent_step_end=on_agent_step_end,
-            on_tool_start=on_tool_start,
-            on_tool_end=on_tool_end,
             guardrails=guardrails,
             guardrail_max_retries=None if guardrail_max_retries == 2 else guardrail_max_retries,
             compaction=compaction,
@@ -127,6 +124,15 @@ class Agent(Workflow[Any, AgentResult[T]], Generic[T]):
         self.output_schema = _checked_schema(self.id, output_schema)
         self.output_retries = output_retries
         self.queue = default_name(self.id) if queue is None else name_of(queue, self.id)
+        self.hooks = hooks_of(
+            self.id,
+            on_start=on_start,
+            on_end=on_end,
+            on_agent_step_start=on_agent_step_start,
+            on_agent_step_end=on_agent_step_end,
+            on_tool_start=on_tool_start,
+            on_tool_end=on_tool_end,
+        )
         self._definition = self._define()
         _registry.agents[self.id] = self
 
@@ -139,6 +145,35 @@ class Agent(Workflow[Any, AgentResult[T]], Generic[T]):
     def definition(self) -> definitions_pb2.AgentDefinition:
         """As the server stores it."""
         return self._definition
+
+    def hook(self, name: str) -> AgentHook | None:
+        """Its hook of this name, as its definition has it."""
+        return next((each for each in self.hooks if each.name == name), None)
+
+    def config(self) -> AgentConfig:
+        """As its hooks are told of it."""
+        told = self._definition
+        schema = self.output_schema
+        return AgentConfig(
+            name=self.id,
+            provider=self.provider,
+            model=self.model,
+            tools=[
+                {
+                    "name": tool.id,
+                    "description": tool.description,
+                    "parameters": json.loads(tool.parameters_json or "{}"),
+                }
+                for tool in told.tools
+            ],
+            system_prompt=self.system_prompt,
+            max_output_tokens=self.max_output_tokens,
+            temperature=self.temperature,
+            provider_base_url=self.provider_base_url,
+            provider_llm_api=self.provider_llm_api,
+            output_schema=json.loads(told.output_schema_json) if schema else None,
+            output_schema_name=None if schema is None else schema.__name__,
+        )
 
     def _define(self) -> definitions_pb2.AgentDefinition:
         stop = combined(self.stop_conditions)
@@ -166,6 +201,7 @@ class Agent(Workflow[Any, AgentResult[T]], Generic[T]):
             output_schema_json=schema,
             output_retries=self.output_retries,
             queue=self.queue,
+            hooks=[each.definition() for each in self.hooks],
         )
 
     async def run(  # type: ignore[override]

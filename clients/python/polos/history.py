@@ -101,11 +101,24 @@ class Words:
             "REPLY_REJECTED": lambda e: self._value(
                 e.data.get("feedback"), "the answer does not fit its schema; the model is told: "
             ),
+            "INPUT_AMENDED": lambda e: self._value(
+                e.data.get("input"), "a hook changed what the model is told of the input: "
+            ),
+            "CALL_AMENDED": lambda e: self._value(
+                e.data.get("arguments"), "a hook changed what the tool is called with: "
+            ),
+            "RESULT_AMENDED": lambda e: self._value(
+                e.data.get("result"), "a hook changed what came of it: "
+            ),
             "TASK_REQUESTED": self._task_requested,
             "TASK_SETTLED": lambda e: f"{self._name(e)} {self._ended(e)}",
             "TASK_FAILED": lambda e: f"{self._name(e)} {self._ended(e)}{_again(e)}",
             "TASK_PARKED": lambda e: f"{self._name(e)} only waits: its host let go of it",
-            "TASK_REQUEUED": lambda e: f"{self._name(e)} is to be tried again",
+            "TASK_REQUEUED": lambda e: (
+                f"{self._name(e)} is to be tried again"
+                if e.attempt
+                else f"{self._name(e)} may begin: its hooks have passed"
+            ),
             "LEASE_GRANTED": self._lease_granted,
             "LEASE_LOST": lambda e: (
                 f"{self._name(e)} was taken from its host{self._cause(e.data)}"
@@ -187,11 +200,13 @@ class Words:
 
     def _task_requested(self, event: HistoryEvent) -> str:
         data = event.data
-        kind = "tool" if data.get("kind") == "tool" else "code of"
+        kind = {"tool": "tool", "callback": "hook"}.get(str(data.get("kind")), "code of")
         self._names[event.effect_id] = f"{kind} {_quoted(data.get('name'))}"
         self._since[event.effect_id] = event.time_ms
         if kind == "code of":  # its input is that of the run
             return f"{self._name(event)} was ordered"
+        if kind == "hook":
+            return f"{self._name(event)} was asked"
         return self._value(data.get("input"), f"{self._name(event)} was called with ")
 
     def _lease_granted(self, event: HistoryEvent) -> str:

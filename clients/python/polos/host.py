@@ -39,6 +39,7 @@ from ._execution.execution import Execution
 from ._execution.parking import wait_threshold
 from ._execution.work import warn_of
 from ._replay.ready import current_task
+from ._run_models import step_of
 from ._session.beat import Beat
 from ._session.machine import (
     Event,
@@ -61,8 +62,9 @@ from ._session.machine import (
 )
 from ._wire.channel import FIRST_CONTACT_SECONDS, Wire
 from ._wire.errors import backoff, error_from, unreachable
-from ._wire.methods import TOOL_CONNECT
-from .context import WorkflowContext
+from ._wire.methods import RUN_GET, TOOL_CONNECT
+from .agent import Agent
+from .context import AgentContext, WorkflowContext
 from .errors import (
     ExecutionCancelledError,
     InvalidArgumentError,
@@ -75,8 +77,10 @@ from .errors import (
     UnavailableError,
     UnsupportedFeatureError,
 )
+from .hook import AgentHook
 from .tool import Tool
-from .v1 import history_pb2, host_pb2, steps_pb2
+from .types import Step
+from .v1 import history_pb2, host_pb2, runs_pb2, steps_pb2
 from .workflow import InputError, Workflow
 
 log = logging.getLogger("polos")
@@ -85,6 +89,7 @@ Stream = grpc.aio.StreamStreamCall[
     host_pb2.ToolServiceConnectRequest, host_pb2.ToolServiceConnectResponse
 ]
 Resolve = Callable[[host_pb2.Task], Workflow | None]
+ResolveHook = Callable[[host_pb2.Task], tuple[Agent, AgentHook] | None]
 Prepare = Callable[[Any], Awaitable[None]]
 PrepareQueue = Callable[[str], Awaitable[None]]
 
@@ -117,7 +122,7 @@ _LASTING = (
 class _End:
     """How a task ended."""
 
-    outcome: steps_pb2.TaskOutcome | host_pb2.Mismatch
+    outcome: steps_pb2.TaskOutcome | host_pb2.Mismatch | history_pb2.CallbackOutcome
     retryable: bool = False
 
 
@@ -207,9 +212,11 @@ class Host:
         slots: int,
         prepare: Prepare | None = None,
         prepare_queue: PrepareQueue | None = None,
+        resolve_hook: ResolveHook | None = None,
     ) -> None:
         self._wire = wire
         self._resolve = resolve
+        self._resolve_hook = resolve_hook
         self._session = Session(
             host_id=f"{socket.gethostname()[:64]}-{os.getpid()}-{uuid.uuid4().hex[:12]}",
             deployment=deployment,
@@ -592,6 +599,8 @@ class Host:
     async def _end_of(self, task: host_pb2.Task, running: _Running) -> _End:
         execution, what = running.execution, _what(task)
         try:
+            if task.kind == history_pb2.TASK_KIND_CALLBACK:
+                return _End(await self._decision(task, execution, what))
             found = self._resolve(task)
             if found is None:
                 raise UnknownTaskError(f"this host does not have {what}")
@@ -615,6 +624,30 @@ class Host:
             raise
         except BaseException as error:  # alone or in a group
             return _failed(error, task, what, execution)
+
+    async def _decision(
+        self, task: host_pb2.Task, execution: Execution, what: str
+    ) -> history_pb2.CallbackOutcome:
+        """What a hook decides."""
+        found = self._resolve_hook(task) if self._resolve_hook else None
+        if found is None:
+            raise UnknownTaskError(f"this host does not have {what}")
+        agent, hook = found
+        ctx = AgentContext(
+            task, execution, deployment_id=self._session.deployment, workflow_type="agent"
+        )
+        ctx.workflow_id = task.agent_id
+        await execution.begin(None)
+        with trace.span(f"hook {task.name}", _about(task), root_id=ctx.root_execution_id):
+            decided = await hook.decide(ctx, task, agent.config(), self._steps_of)
+        execution.check_complete()
+        return decided
+
+    async def _steps_of(self, run_id: str) -> list[Step]:
+        """The turns of a run so far, the newest that the server shows."""
+        request = runs_pb2.RunServiceGetRequest(run_id=run_id)
+        run = (await self._wire.call(RUN_GET, request)).run
+        return [step_of(turn) for turn in run.turns]
 
     async def _value(self, found: Workflow, task: host_pb2.Task, running: _Running) -> Any:
         """What a task's code gives."""
@@ -734,6 +767,7 @@ def _named(error: PolosError, offers: Offers) -> PolosError:
 
 def _what(task: host_pb2.Task) -> str:
     kind = "tool" if task.kind == history_pb2.TASK_KIND_TOOL else "workflow"
+    kind = "hook" if task.kind == history_pb2.TASK_KIND_CALLBACK else kind
     return f"{kind} {task.name!r}"
 
 

@@ -98,12 +98,6 @@ def test_what_is_no_tool_is_refused():
 
 
 UNSUPPORTED = {
-    "on_start": print,
-    "on_end": print,
-    "on_agent_step_start": print,
-    "on_agent_step_end": print,
-    "on_tool_start": print,
-    "on_tool_end": print,
     "guardrails": "be nice",
     "guardrail_max_retries": 5,
     "compaction": {},

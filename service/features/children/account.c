@@ -77,6 +77,9 @@ static status add_turn(struct account *account, const struct event *event)
 static void add_task(struct turn *turn, const struct event *event)
 {
     assert(event->kind == EVENT_TASK_REQUESTED);
+    if (event->task_requested.kind != EFFECT_TOOL) {
+        return;
+    }
     for (size_t i = 0; turn != NULL && i < turn->call_count; i++) {
         struct call *call = &turn->calls[i];
         if (call->effect == 0 && str_equal(call->id, event->task_requested.call_id)) {
@@ -88,12 +91,15 @@ static void add_task(struct turn *turn, const struct event *event)
 
 static void add_result(struct turn *turn, const struct event *event)
 {
-    assert(event->kind == EVENT_TASK_SETTLED);
+    bool is_settled = event->kind == EVENT_TASK_SETTLED;
+    assert(is_settled || event->kind == EVENT_RESULT_AMENDED);
+    uint32_t effect = is_settled ? event->effect : event->amended.about;
     for (size_t i = 0; turn != NULL && i < turn->call_count; i++) {
         struct call *call = &turn->calls[i];
-        if (call->effect == event->effect) {
+        if (call->effect == effect && effect != 0) {
             call->is_settled = true;
-            call->outcome = event->task_settled.outcome;
+            call->outcome = is_settled ? event->task_settled.outcome
+                                       : (struct outcome){.value = event->amended.value};
         }
     }
 }
@@ -107,7 +113,7 @@ static bool add_event(void *context, uint32_t seq, const struct event *event)
         account->status = add_turn(account, event);
     } else if (event->kind == EVENT_TASK_REQUESTED) {
         add_task(account->last, event);
-    } else if (event->kind == EVENT_TASK_SETTLED) {
+    } else if (event->kind == EVENT_TASK_SETTLED || event->kind == EVENT_RESULT_AMENDED) {
         add_result(account->last, event);
     } else if (event->kind == EVENT_RUN_COMPLETED) {
         account->stop_reason = event->run_completed.stop_reason;
@@ -119,7 +125,8 @@ static status add_record(struct account *account, str record)
 {
     static const uint64_t kinds =
         JOURNAL_KIND(EVENT_MODEL_REPLIED) | JOURNAL_KIND(EVENT_TASK_REQUESTED) |
-        JOURNAL_KIND(EVENT_TASK_SETTLED) | JOURNAL_KIND(EVENT_RUN_COMPLETED);
+        JOURNAL_KIND(EVENT_TASK_SETTLED) | JOURNAL_KIND(EVENT_RUN_COMPLETED) |
+        JOURNAL_KIND(EVENT_RESULT_AMENDED);
     TRY(journal_record(record, kinds, account->arena, add_event, account));
     return account->status;
 }

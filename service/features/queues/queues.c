@@ -102,7 +102,7 @@ static const struct effect *gated_of(const struct run *run)
     for (uint32_t i = 0; i < run->effect_count; i++) {
         const struct effect *effect = &run->effects[i];
         if (effect->kind == EFFECT_MODEL ||
-            (effect->kind == EFFECT_TOOL && effect->state == EFFECT_READY)) {
+            (effect_is_task(effect) && effect->state == EFFECT_READY)) {
             return effect;
         }
     }

@@ -26,7 +26,7 @@ static void report_task(struct partition *partition, const struct live_run *run,
         return;
     }
     enum task_kind kind = task_order_kind(run, effect);
-    str name = task.task_requested.name;
+    str name = task_order_offer(run, &task, arena);
     assert(ret->task_count < ENGINE_EFFECTS_MAX);
     ret->tasks[ret->task_count++] = (struct report_task){
         .effect = effect->id,

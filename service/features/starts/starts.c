@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "service/agents/transcript.h"
+#include "service/codec/callbacks.h"
 #include "service/features/definitions/definitions.h"
 #include "service/features/idempotency/idempotency.h"
 #include "service/features/queues/queues.h"
@@ -55,6 +56,15 @@ static bool refuse_start(struct failure *ret, enum code code, enum reason reason
     return false;
 }
 
+static void pin_callbacks(const struct agent_definition *agent, struct arena *arena,
+                          struct run_spec *spec)
+{
+    struct buf packed = {0};
+    callbacks_pack(agent->callbacks, agent->callback_count, &packed);
+    spec->callbacks = buf_finish(&packed, arena);
+    callbacks_count(agent->callbacks, agent->callback_count, spec->callback_counts);
+}
+
 /* Fills in what the definition says and refuses what could never work. */
 static bool prepare_agent(struct partition *partition, struct run_spec *spec, struct arena *arena,
                           struct failure *ret)
@@ -96,6 +106,7 @@ static bool prepare_agent(struct partition *partition, struct run_spec *spec, st
     spec->turns_max = steps == 0 ? AGENT_STEPS_DEFAULT : steps;
     spec->tokens_max = definition->agent.max_total_tokens;
     bool is_judged = definition->agent.output_schema_json.len > 0;
+    pin_callbacks(&definition->agent, arena, spec);
     spec->output_tries = is_judged ? definition->agent.output_retries + 1 : 0;
     spec->options.queue =
         spec->options.queue.len > 0 ? spec->options.queue : definition->agent.queue;

@@ -1,6 +1,7 @@
 #include "service/features/tasks/grants.h"
 
 #include "service/features/queues/queues.h"
+#include "service/features/tasks/asked.h"
 #include "service/features/waits/facts.h"
 #include "service/features/waits/replay.h"
 #include "service/hosts/placement.h"
@@ -20,7 +21,8 @@ void task_stand_ready(struct partition *partition, struct live_run *run, uint32_
     struct task_ref ref = {run->state.id, id};
     if (status_is_ok(found)) {
         found = hosts_ready_add(partition->hosts, task_order_kind(run, effect),
-                                task.task_requested.name, engine_pin(&run->state, effect), ref);
+                                task_order_offer(run, &task, &partition->scratch),
+                                engine_pin(&run->state, effect), ref);
     }
     if (!status_is_ok(found)) {
         /* There are too many: its run is still there, and its deadline still ends it. */
@@ -64,6 +66,17 @@ static uint64_t time_left(const struct partition *partition, uint64_t deadline_m
         return 0;
     }
     return deadline_ms > partition->now_ms ? deadline_ms - partition->now_ms : 1;
+}
+
+/* Its input as its callbacks left it; of a callback, what it is asked about. */
+static status amend_task(struct partition *partition, struct live_run *run,
+                         const struct effect *effect, struct host_task *ret)
+{
+    if (effect->kind == EFFECT_CALLBACK) {
+        return asked_of(partition, run, effect, &ret->callback, &ret->input);
+    }
+    return effect->kind == EFFECT_TOOL ? asked_arguments(partition, run, effect->id, &ret->input)
+                                       : STATUS_OK;
 }
 
 /* The cursor is for what is too much for one message. */
@@ -117,7 +130,7 @@ static status build_task(struct partition *partition, struct live_run *run,
         .parent = spec->parent,
         .created_ms = run->state.started_ms,
     };
-    return STATUS_OK;
+    return amend_task(partition, run, effect, ret);
 }
 
 static status read_piece(struct partition *partition, struct facts_cursor *cursor,
@@ -219,9 +232,9 @@ bool task_give(struct partition *partition, struct live_run *run, uint32_t id)
     struct event task;
     status found = task_order_find(run, id, &partition->round_arena, &task);
     assert(status_is_ok(found)); /* The record is one we keep and have read before. */
-    struct host_session *session =
-        hosts_pick(partition->hosts, task_order_kind(run, effect), task.task_requested.name,
-                   engine_pin(&run->state, effect));
+    struct host_session *session = hosts_pick(partition->hosts, task_order_kind(run, effect),
+                                              task_order_offer(run, &task, &partition->round_arena),
+                                              engine_pin(&run->state, effect));
     if (session == NULL) {
         act_add(partition, &ready_act, run)->effect = id;
         return false;

@@ -2,6 +2,7 @@
  * messages: what hosts say.
  */
 #include "service/features/definitions/definitions.h"
+#include "service/features/tasks/asked.h"
 #include "service/features/tasks/tasks.h"
 #include "service/features/versions/versions.h"
 #include "service/features/waits/step_requests.h"
@@ -123,8 +124,9 @@ static void take_offers(struct partition *partition, const struct hello_request 
 {
     for (size_t i = 0; i < hello->hello.offer_count && hello->records != NULL; i++) {
         const struct host_offer *offer = &hello->hello.offers[i];
-        assert(str_equal(offer->name, hello->records[i].tool.name));
-        if (hosts_is_newest(partition->hosts, &hello->hello, offer->kind, offer->name)) {
+        bool is_kept = offer->kind != TASK_CALLBACK; /* Nobody asks for those by themselves. */
+        assert(!is_kept || str_equal(offer->name, hello->records[i].tool.name));
+        if (is_kept && hosts_is_newest(partition->hosts, &hello->hello, offer->kind, offer->name)) {
             offers_put(partition, offer->kind, &hello->records[i]);
         }
     }
@@ -181,8 +183,29 @@ static void handle_writable(struct partition *partition, struct request *request
     request_answer(partition, request, NULL);
 }
 
+/* What a callback made of its payload has to be fit for what it is. */
+static void judge_callback(const struct live_run *run, const struct host_message *message,
+                           struct arena *arena, struct outcome *outcome)
+{
+    const struct effect *task = engine_effect(&run->state, message->task.effect);
+    if (task == NULL || outcome->failed) {
+        return;
+    }
+    bool is_callback = task->kind == EFFECT_CALLBACK;
+    str misfit = is_callback ? asked_misfit((enum callback_phase)task->phase, outcome->value, arena)
+                             : STR_EMPTY;
+    if (is_callback != message->is_callback) {
+        misfit = is_callback ? STR("a callback ends with TaskDone.callback or an error")
+                             : STR("only a callback ends with TaskDone.callback");
+    }
+    if (misfit.len > 0) {
+        *outcome = (struct outcome){
+            .failed = true, .error_type = STR("INVALID_RESULT"), .error_message = misfit};
+    }
+}
+
 static enum verdict submit_task_done(struct partition *partition, struct live_run *run,
-                                     const struct host_message *message)
+                                     const struct host_message *message, struct arena *arena)
 {
     assert(message->kind == HOST_MESSAGE_TASK_DONE);
     struct command command = {
@@ -194,6 +217,7 @@ static enum verdict submit_task_done(struct partition *partition, struct live_ru
                  .is_retryable = message->is_retryable,
                  .is_cancelled = message->is_cancelled},
     };
+    judge_callback(run, message, arena, &command.task.outcome);
     return command_submit(partition, run, &command);
 }
 
@@ -291,7 +315,7 @@ static enum verdict submit_message(struct partition *partition, struct live_run 
     case HOST_MESSAGE_STEP_TRY:
         return submit_step_try(partition, run, message);
     case HOST_MESSAGE_TASK_DONE:
-        return submit_task_done(partition, run, message);
+        return submit_task_done(partition, run, message, &request->arena);
     case HOST_MESSAGE_STEP_REQUEST:
         return step_request_submit(partition, run, message, &request->arena);
     case HOST_MESSAGE_PARK:

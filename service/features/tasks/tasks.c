@@ -279,7 +279,8 @@ static bool deadline_message(void *self, struct live_run *run, str *ret)
             continue;
         }
         str name = task.task_requested.name;
-        const char *lack = lack_of(partition, run, effect, name);
+        const char *lack =
+            lack_of(partition, run, effect, task_order_offer(run, &task, &partition->round_arena));
         if (lack != NULL) {
             *ret = arena_printf(&partition->round_arena,
                                 "the run's deadline passed while '" STR_FMT "' waited for %s",

@@ -116,7 +116,7 @@ static void note_stopped(struct versions *versions, struct live_run *run, uint32
     number = take_entry(versions);
     versions->stopped[number] = (struct stopped){
         .task = task,
-        .offer = offer_hash(kind, ordered.task_requested.name),
+        .offer = offer_hash(kind, task_order_offer(run, &ordered, &partition->round_arena)),
         .prev = NOBODY,
         .next = versions->first,
     };

@@ -73,6 +73,7 @@ status replay_children(struct partition *partition, const struct facts_cursor *c
 struct last_answer {
     struct arena *arena;
     struct buf text;
+    str amended; /* By callbacks, since; JSON text. */
     bool found;
 };
 
@@ -80,9 +81,17 @@ static bool read_answer(void *context, uint32_t seq, const struct event *event)
 {
     (void)seq;
     struct last_answer *answer = context;
+    if (event->kind == EVENT_RESULT_AMENDED) {
+        if (event->amended.about == 0) {
+            answer->amended = event->amended.value;
+            answer->found = true;
+        }
+        return true;
+    }
     assert(event->kind == EVENT_MODEL_REPLIED);
     struct model_reply reply;
     str origin;
+    answer->amended = STR_EMPTY;
     if (!status_is_ok(
             transcript_unpack_reply(event->model_replied.reply, answer->arena, &reply, &origin))) {
         return true;
@@ -98,19 +107,22 @@ static bool read_answer(void *context, uint32_t seq, const struct event *event)
 }
 
 /* The text of an agent's last reply, as a JSON string; where the definition has a schema for it,
- * the JSON that it is or holds. */
+ * the JSON that it is or holds; what callbacks made of that. */
 str replay_answer(const struct live_run *run, bool is_structured, struct arena *arena)
 {
     struct last_answer answer = {.arena = arena};
     for (size_t i = run->record_count; i > 0 && !answer.found; i--) {
-        status read = journal_record(run->records[i - 1], JOURNAL_KIND(EVENT_MODEL_REPLIED), arena,
-                                     read_answer, &answer);
+        status read =
+            journal_record(run->records[i - 1],
+                           JOURNAL_KIND(EVENT_MODEL_REPLIED) | JOURNAL_KIND(EVENT_RESULT_AMENDED),
+                           arena, read_answer, &answer);
         (void)read; /* It is one we keep and have read before. */
     }
     str text = buf_str(&answer.text);
     str json = is_structured ? output_json(text) : STR_EMPTY;
     struct buf quoted = {0};
     buf_put_json_string(&quoted, text);
+    json = answer.amended.len > 0 ? answer.amended : json;
     str ret = arena_copy(arena, json.len > 0 ? json : buf_str(&quoted));
     buf_fini(&quoted);
     buf_fini(&answer.text);

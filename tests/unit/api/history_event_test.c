@@ -235,8 +235,8 @@ static struct event wait_event(enum effect_kind kind, str data)
 
 static void tick_by_hand(struct ticks *ticks, struct arena *arena)
 {
-    static const char *const stops[] = {"end",    "max_steps",      "max_tokens",
-                                        "length", "content_filter", "refusal"};
+    static const char *const stops[] = {
+        "end", "max_steps", "max_tokens", "length", "content_filter", "refusal", "hook"};
     struct buf packed = {0};
     for (int stop = 0; stop < REPLY_STOP_COUNT; stop++) {
         buf_reset(&packed);
@@ -257,6 +257,10 @@ static void tick_by_hand(struct ticks *ticks, struct arena *arena)
         started.run_started.spec.cause = (enum start_cause)cause;
         tick_event(ticks, shown(&started, arena));
     }
+    struct event hook = {.kind = EVENT_TASK_REQUESTED};
+    hook.task_requested.kind = EFFECT_CALLBACK;
+    hook.task_requested.phase = CALLBACK_TOOL_END;
+    tick_event(ticks, shown(&hook, arena));
     struct event input = {.kind = EVENT_INPUT_ACCEPTED};
     input.input_accepted.data = STR("\"hello\"");
     tick_event(ticks, shown(&input, arena));

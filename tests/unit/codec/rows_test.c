@@ -29,6 +29,7 @@ static void random_effect(uint64_t *seed, struct effect *ret)
     ret->kind %= EFFECT_KIND_COUNT;
     ret->state = EFFECT_READY + ret->state % EFFECT_PARKED;
     ret->at_most_once %= 2;
+    ret->phase %= CALLBACK_PHASE_COUNT;
     memset(ret->reserved, 0, sizeof(ret->reserved));
 }
 
@@ -45,7 +46,10 @@ static void random_run(uint64_t *seed, uint32_t effect_count, struct run *ret)
     ret->is_cancelling %= 2;
     ret->admission %= ADMISSION_HELD + 1;
     ret->code_state %= CODE_STATE_THERE + 1;
-    memset(ret->reserved, 0, sizeof(ret->reserved));
+    ret->last_stop %= REPLY_STOP_COUNT;
+    ret->was_rejected %= 2;
+    ret->is_turn_refused %= 2;
+    memset(ret->spare, 0, sizeof(ret->spare));
     ret->kept_count %= ENGINE_KEPT_MAX + 1;
     memset(ret->kept + ret->kept_count, 0,
            (ENGINE_KEPT_MAX - ret->kept_count) * sizeof(ret->kept[0]));
@@ -152,13 +156,17 @@ static void test_snapshot_of_the_most(void **state)
     run.is_cancelling = 1;
     run.admission = ADMISSION_HELD;
     run.code_state = CODE_STATE_THERE;
-    memset(run.reserved, 0, sizeof(run.reserved));
+    run.last_stop = REPLY_STOP_COUNT - 1;
+    run.was_rejected = 1;
+    run.is_turn_refused = 1;
+    memset(run.spare, 0, sizeof(run.spare));
     run.kept_count = ENGINE_KEPT_MAX;
     run.effect_count = ENGINE_EFFECTS_MAX;
     for (uint32_t i = 0; i < ENGINE_EFFECTS_MAX; i++) {
         run.effects[i].kind = EFFECT_KIND_COUNT - 1;
         run.effects[i].state = EFFECT_PARKED;
         run.effects[i].at_most_once = 1;
+        run.effects[i].phase = CALLBACK_PHASE_COUNT - 1;
         memset(run.effects[i].reserved, 0, sizeof(run.effects[i].reserved));
     }
     codec_encode_run(&run, 0, &bytes);

@@ -388,13 +388,14 @@ static void what_may_be_owed_in_each_phase(void **state)
     static const struct {
         enum situation situation;
         enum run_phase phase;
-        const char *owes; /* A letter for each kind: model, tool, body, and what code waits for. */
+        const char *owes; /* A letter for each kind: model, tool, body, what code waits for,
+                             callback. */
     } rows[] = {
-        {NEW, PHASE_NONE, "........"},          {THINKING, PHASE_MODEL, "m......."},
-        {BACKOFF, PHASE_MODEL, "m......."},     {QUEUED, PHASE_MODEL, "m......."},
-        {TOOL_READY, PHASE_TOOLS, ".t.sseca"},  {BODY_PARKED, PHASE_BODY, "..bsseca"},
-        {BODY_CLEANUP, PHASE_BODY, "..bsseca"}, {COMPLETED, PHASE_NONE, "........"},
-        {FAILED, PHASE_NONE, "........"},       {CANCELLED, PHASE_NONE, "........"},
+        {NEW, PHASE_NONE, "........."},          {THINKING, PHASE_MODEL, "m........"},
+        {BACKOFF, PHASE_MODEL, "m........"},     {QUEUED, PHASE_MODEL, "m........"},
+        {TOOL_READY, PHASE_TOOLS, ".t.ssecak"},  {BODY_PARKED, PHASE_BODY, "..bsseca."},
+        {BODY_CLEANUP, PHASE_BODY, "..bsseca."}, {COMPLETED, PHASE_NONE, "........."},
+        {FAILED, PHASE_NONE, "........."},       {CANCELLED, PHASE_NONE, "........."},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct run run;

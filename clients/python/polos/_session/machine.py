@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from google.protobuf import duration_pb2
 
 from .._codec.times import length
-from ..v1 import definitions_pb2, host_pb2, queues_pb2, steps_pb2
+from ..v1 import definitions_pb2, history_pb2, host_pb2, queues_pb2, steps_pb2
 
 KeptState = tuple[str, str]  # a state's JSON, and what is named beside it
 NO_STATE: KeptState = ("", "")  # it is as it was
@@ -39,6 +39,7 @@ class Offers:
     workflows: tuple[definitions_pb2.WorkflowDefinition, ...] = ()
     agents: tuple[definitions_pb2.AgentDefinition, ...] = ()
     queues: tuple[queues_pb2.QueueDefinition, ...] = ()
+    callbacks: tuple[host_pb2.CallbackOffer, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -268,6 +269,7 @@ class Session:
                     workflows=self.offers.workflows,
                     agents=self.offers.agents,
                     queues=self.offers.queues,
+                    callbacks=self.offers.callbacks,
                 ),
                 held=[
                     host_pb2.HeldTask(task_id=task_id, epoch=held.epoch)
@@ -437,7 +439,7 @@ class Session:
     def task_done(
         self,
         task_id: str,
-        outcome: steps_pb2.TaskOutcome | host_pb2.Mismatch,
+        outcome: steps_pb2.TaskOutcome | host_pb2.Mismatch | history_pb2.CallbackOutcome,
         state: KeptState = NO_STATE,
         cancelled: bool = False,
         retryable: bool = False,
@@ -459,6 +461,8 @@ class Session:
         )
         if isinstance(outcome, host_pb2.Mismatch):
             done.mismatch.CopyFrom(outcome)
+        elif isinstance(outcome, history_pb2.CallbackOutcome):
+            done.callback.CopyFrom(outcome)
         else:
             done.outcome.CopyFrom(outcome)
         self._queue(host_pb2.HostMessage(task_done=done))

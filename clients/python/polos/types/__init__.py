@@ -2,6 +2,7 @@
 
 from .records import AgentInfo, Execution, HostInfo, ToolInfo, Waiting, WorkflowInfo
 from .types import (
+    AgentConfig,
     AgentResult,
     BatchStepResult,
     BatchWorkflowInput,
@@ -17,6 +18,7 @@ from .types import (
 )
 
 __all__ = [
+    "AgentConfig",
     "AgentInfo",
     "AgentResult",
     "BatchStepResult",

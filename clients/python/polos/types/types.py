@@ -63,6 +63,30 @@ class Step(BaseModel):
     raw_output: Any | None = None
 
 
+class AgentConfig(BaseModel):
+    """An agent as its hooks are told of it.
+
+    Attributes:
+        name: its id.
+        tools: what the model is told of its tools: name, description, parameters.
+    """
+
+    name: str
+    provider: str
+    model: str
+    tools: list[dict[str, Any]] = []
+    system_prompt: str | None = None
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    provider_base_url: str | None = None
+    provider_llm_api: str | None = None
+    provider_kwargs: dict[str, Any] | None = None
+    output_schema: dict[str, Any] | None = None
+    output_schema_name: str | None = None
+    guardrail_max_retries: int | None = None
+
+
 class AgentResult(BaseModel, Generic[R]):
     """How an agent run ended.
 
@@ -74,7 +98,8 @@ class AgentResult(BaseModel, Generic[R]):
         total_steps: model calls that gave an answer.
         usage: tokens of all of them.
         steps: the turns.
-        stop_reason: "end", "max_steps", "max_tokens", "length", "content_filter" or "refusal".
+        stop_reason: "end", "max_steps", "max_tokens", "length", "content_filter", "refusal", or
+            "hook": on_agent_step_start failed.
     """
 
     agent_run_id: str

@@ -55,6 +55,7 @@ const STOP_WORDS: Record<number, string> = {
   [StopReason.LENGTH]: "length",
   [StopReason.CONTENT_FILTER]: "content_filter",
   [StopReason.REFUSAL]: "refusal",
+  [StopReason.HOOK]: "hook",
 };
 
 // Beside what a task is waited for, which is named as what it runs.

@@ -52,7 +52,7 @@ export type AgentResult<T = string> = {
   usage: LLMUsage;
   /** The turns. */
   steps: StepInfo[];
-  /** "end", "max_steps", "max_tokens", "length", "content_filter" or "refusal". */
+  /** "end", "max_steps", "max_tokens", "length", "content_filter", "refusal" or "hook". */
   stop_reason: string;
 };
 

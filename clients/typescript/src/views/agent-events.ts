@@ -8,11 +8,12 @@
 import { parsed } from "../codec/json.js";
 import { msOf } from "../codec/times.js";
 import { RunStatus, type Failure, type Run, type Usage } from "../gen/polos/v1/common_pb.js";
-import type {
-  HistoryEvent,
-  ModelReplied,
-  TaskRequested,
-  TaskSettled,
+import {
+  TaskKind,
+  type HistoryEvent,
+  type ModelReplied,
+  type TaskRequested,
+  type TaskSettled,
 } from "../gen/polos/v1/history_pb.js";
 import { DeltaKind, type Delta, type RunServiceWatchResponse } from "../gen/polos/v1/runs_pb.js";
 import { StepKind } from "../gen/polos/v1/steps_pb.js";
@@ -36,6 +37,7 @@ interface Call {
 export class AgentNarrator implements Teller {
   private readonly calls = new Map<number, Call>(); // by effect
   private readonly tasks = new Map<number, Record<string, any>>(); // of tools, by effect
+  private readonly callbacks = new Set<number>(); // effects
   private readonly waits = new Map<number, string>(); // keys of suspensions by effect
   private results: Record<string, any>[] = []; // of the turn
   private step = 0; // the turn at work
@@ -145,6 +147,10 @@ export class AgentNarrator implements Teller {
   }
 
   private *taskRequested(effectId: number, task: TaskRequested): Generator<Happened, void> {
+    if (task.kind === TaskKind.CALLBACK) {
+      this.callbacks.add(effectId);
+      return;
+    }
     if (this.tasks.has(effectId)) return;
     const call = {
       step: this.step,
@@ -157,6 +163,7 @@ export class AgentNarrator implements Teller {
   }
 
   private *taskSettled(effectId: number, { result }: TaskSettled): Generator<Happened, void> {
+    if (this.callbacks.has(effectId)) return;
     const call = this.tasks.get(effectId) ?? { step: this.step, tool_name: "" };
     const told = {
       ...call,

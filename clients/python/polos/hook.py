@@ -1,0 +1,233 @@
+"""Lifecycle hooks of agents: functions of this process that a run asks on its way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from ._codec.text import dumps_shown
+from ._execution.work import call
+from ._run_models import parsed
+from .context import AgentContext
+from .types import AgentConfig, Step
+from .v1 import definitions_pb2, history_pb2, host_pb2
+
+PHASES = {
+    "on_start": definitions_pb2.CALLBACK_PHASE_RUN_START,
+    "on_end": definitions_pb2.CALLBACK_PHASE_RUN_END,
+    "on_agent_step_start": definitions_pb2.CALLBACK_PHASE_TURN_START,
+    "on_agent_step_end": definitions_pb2.CALLBACK_PHASE_TURN_END,
+    "on_tool_start": definitions_pb2.CALLBACK_PHASE_TOOL_START,
+    "on_tool_end": definitions_pb2.CALLBACK_PHASE_TOOL_END,
+}
+_NAME = re.compile(r"[^A-Za-z0-9_\-]")
+_NAME_CHARACTERS_MAX = 80
+
+
+class HookAction(Enum):
+    """What a hook wants."""
+
+    CONTINUE = "continue"
+    FAIL = "fail"
+
+
+class HookContext(BaseModel):
+    """What a hook may look at.
+
+    Attributes:
+        workflow_id: the agent's id.
+        session_id, user_id: as given at the run's start; None when not given.
+        agent_config: the agent; None in on_start and on_end.
+        steps: the turns so far; of a long run the newest.
+        current_tool: on_tool_start, on_tool_end: the tool's name.
+        current_payload: on_tool_start, on_tool_end: the arguments; on_start, on_end:
+            {"input": ...}, and the input as "prompt" where it is text; on_agent_step_start,
+            on_agent_step_end: {"step": ...}, from 1. Each as the hooks before left it.
+        current_output: on_tool_end: the tool's result, or "Error: ..."; on_agent_step_end: the
+            turn, as a dict; on_end: the answer. Each as the hooks before left it.
+    """
+
+    workflow_id: str
+    session_id: str | None = None
+    user_id: str | None = None
+    agent_config: AgentConfig | None = None
+    steps: list[Step] = []
+    current_tool: str | None = None
+    current_payload: Any | None = None
+    current_output: Any | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_dict(cls, data: Any) -> HookContext:
+        """What to_dict() gave."""
+        return data if isinstance(data, HookContext) else cls.model_validate(data)
+
+
+class HookResult(BaseModel):
+    """What a hook decides: HookResult.continue_with() or HookResult.fail("why")."""
+
+    model_config = ConfigDict(use_enum_values=True)
+
+    action: HookAction = HookAction.CONTINUE
+    modified_payload: dict[str, Any] | None = None
+    modified_output: Any | None = None
+    error_message: str | None = None
+
+    @classmethod
+    def continue_with(cls, **modifications: Any) -> HookResult:
+        """Goes on. `modified_payload` (on_start, on_tool_start): a dict whose members replace those
+        of current_payload; `modified_output` (on_tool_end, on_end): what takes the place of
+        current_output."""
+        return cls(action=HookAction.CONTINUE, **modifications)
+
+    @classmethod
+    def fail(cls, message: str) -> HookResult:
+        """Fails the run with this sentence; in on_agent_step_start, ends its loop."""
+        return cls(action=HookAction.FAIL, error_message=message)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> HookResult:
+        """What to_dict() gave."""
+        return cls.model_validate(data)
+
+
+class Hook:
+    """A function of (ctx, hook_ctx) that gives a HookResult; plain or async."""
+
+    def __init__(self, func: Callable[..., Any]) -> None:
+        if not callable(func):
+            raise TypeError(f"a hook is a function of (ctx, hook_ctx), not {func!r}")
+        self.func = func
+        self.__name__ = getattr(func, "__name__", type(func).__name__)
+        self.__doc__ = getattr(func, "__doc__", None)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.func(*args, **kwargs)
+
+
+def hook(func: Callable[..., Any] | None = None) -> Any:
+    """Makes a function of (ctx, hook_ctx) a hook: @hook or @hook().
+
+    It is called for `Agent(on_start=..., ...)`, at least once for each time that a run asks it:
+    what it decided is kept, and it is not asked again.
+    """
+    return Hook if func is None else Hook(func)
+
+
+class AgentHook:
+    """A hook where an agent has it."""
+
+    def __init__(self, word: str, func: Any, index: int) -> None:
+        self.word = word
+        self.hook = func if isinstance(func, Hook) else Hook(func)
+        name = _NAME.sub("_", self.hook.__name__)[:_NAME_CHARACTERS_MAX]
+        self.name = f"{word}.{name}.{index}"
+
+    def definition(self) -> definitions_pb2.Hook:
+        """As the server stores it."""
+        callback = definitions_pb2.Callback(name=self.name)
+        return definitions_pb2.Hook(phase=PHASES[self.word], callback=callback)
+
+    async def decide(
+        self,
+        ctx: AgentContext,
+        task: host_pb2.Task,
+        config: AgentConfig,
+        steps_of: Callable[[str], Awaitable[list[Step]]],
+    ) -> history_pb2.CallbackOutcome:
+        """Asks the function, and says what it decided."""
+        steps = await steps_of(task.run_id) if task.callback.turn else []
+        about = self._context(task, config, steps)
+        said = await call(self.hook.func, ctx, about)
+        if said is None:
+            said = HookResult()
+        if not isinstance(said, HookResult):
+            raise TypeError(
+                f"hook {self.hook.__name__!r} gave a {type(said).__name__}: it gives "
+                "HookResult.continue_with(...) or HookResult.fail(...)"
+            )
+        if said.action in (HookAction.FAIL, HookAction.FAIL.value):
+            message = said.error_message or f"hook {self.hook.__name__!r} failed"
+            return history_pb2.CallbackOutcome(failure=message)
+        return self._outcome(said, about)
+
+    def _context(
+        self, task: host_pb2.Task, config: AgentConfig, steps: list[Step]
+    ) -> HookContext:
+        asked = task.callback
+        about = HookContext(
+            workflow_id=task.agent_id,
+            session_id=task.session_id or None,
+            user_id=task.user_id or None,
+            agent_config=None if self.word in ("on_start", "on_end") else config,
+            steps=steps,
+            current_tool=asked.tool_call.name or None,
+        )
+        given = parsed(task.input_json)
+        if asked.HasField("tool_call"):
+            about.current_payload = given
+        elif self.word in ("on_start", "on_end"):
+            about.current_payload = {"input": given}
+            if isinstance(given, str):
+                about.current_payload["prompt"] = given
+        else:
+            is_start = self.word == "on_agent_step_start"
+            about.current_payload = {"step": asked.turn + is_start}
+        if asked.HasField("tool_result"):
+            failed = asked.tool_result.HasField("error")
+            error = f"Error: {asked.tool_result.error.message}"
+            about.current_output = error if failed else parsed(asked.tool_result.result_json)
+        elif self.word == "on_agent_step_end" and steps:
+            about.current_output = steps[-1].model_dump(mode="json")
+        elif asked.result_json:
+            about.current_output = parsed(asked.result_json)
+        return about
+
+    def _outcome(self, said: HookResult, about: HookContext) -> history_pb2.CallbackOutcome:
+        payload, output = said.modified_payload, said.modified_output
+        takes_payload = self.word in ("on_start", "on_tool_start")
+        takes_output = self.word in ("on_end", "on_tool_end")
+        if (payload is not None and not takes_payload) or (output is not None and not takes_output):
+            what = "payload" if payload is not None and not takes_payload else "output"
+            raise ValueError(
+                f"hook {self.hook.__name__!r} gave a modified_{what}, which {self.word} has not"
+            )
+        if output is not None:
+            return history_pb2.CallbackOutcome(payload_json=dumps_shown(output))
+        if payload is None:
+            return history_pb2.CallbackOutcome()
+        given = about.current_payload if isinstance(about.current_payload, dict) else {}
+        value: Any = {**given, **payload}
+        if self.word == "on_start":
+            given = given["input"]
+            value = payload["prompt"] if payload.keys() == {"prompt"} else value["input"]
+        if value == given:
+            return history_pb2.CallbackOutcome()
+        return history_pb2.CallbackOutcome(payload_json=dumps_shown(value))
+
+
+def hooks_of(agent_id: str, **given: Any) -> list[AgentHook]:
+    """The hooks of an agent, in order, by the words of PHASES: each a function or a list of them.
+    Raises TypeError for what is no function."""
+    found = []
+    for word, functions in given.items():
+        each = functions if isinstance(functions, (list, tuple)) else [functions]
+        for index, func in enumerate(one for one in each if one is not None):
+            if not callable(func):
+                raise TypeError(
+                    f"{word} of agent {agent_id!r} holds {func!r}: it takes functions of (ctx, "
+                    "hook_ctx)"
+                )
+            found.append(AgentHook(word, func, index))
+    return found

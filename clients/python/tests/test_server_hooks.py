@@ -1,0 +1,184 @@
+"""Lifecycle hooks of agents on the real polosd: what they are told, change and stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from polos import (
+    Agent,
+    HookContext,
+    HookResult,
+    PolosClient,
+    RunFailedError,
+    hook,
+    tool,
+)
+
+WORDS = (
+    "on_start", "on_agent_step_start", "on_tool_start", "on_tool_end", "on_agent_step_end",
+    "on_end",
+)
+
+
+class City(BaseModel):
+    city: str
+
+
+@tool(description="Get weather for a city")
+async def get_weather(ctx, input: City) -> dict:
+    return {"city": input.city, "celsius": 21}
+
+
+def scripted(**arguments: Any) -> Agent:
+    return Agent(**{"id": "hooked", "provider": "scripted", "model": "scripted", **arguments})
+
+
+def asks(city: str) -> dict[str, Any]:
+    return {"tool_calls": [{"name": "get_weather", "arguments": {"city": city}}]}
+
+
+SCRIPT = [asks("Rome"), {"text": "said {{tool_result}}"}]
+
+
+async def test_each_hook_is_asked_at_its_place(client):
+    seen: list[tuple[str, HookContext]] = []
+
+    def noting(word: str):
+        async def note(ctx, about):
+            assert ctx.workflow_id == "hooked" and ctx.execution_id
+            seen.append((word, about))
+            return HookResult.continue_with()
+
+        return note
+
+    agent = scripted(tools=[get_weather], **{word: [noting(word)] for word in WORDS})
+    found = await agent.run(client, "Rome?", script=SCRIPT, user_id="u")
+    assert [word for word, _ in seen] == [
+        "on_start",
+        "on_agent_step_start", "on_tool_start", "on_tool_end", "on_agent_step_end",
+        "on_agent_step_start", "on_agent_step_end",
+        "on_end",
+    ]
+    told = dict(reversed(seen))
+    assert told["on_start"].current_payload == {"input": "Rome?", "prompt": "Rome?"}
+    assert told["on_start"].agent_config is None and told["on_start"].user_id == "u"
+    assert told["on_agent_step_start"].current_payload == {"step": 1}
+    assert told["on_agent_step_start"].agent_config.model == "scripted"
+    assert told["on_tool_start"].current_tool == "get_weather"
+    assert told["on_tool_start"].current_payload == {"city": "Rome"}
+    assert told["on_tool_end"].current_output == {"city": "Rome", "celsius": 21}
+    assert told["on_agent_step_end"].current_output["step"] == 1
+    assert told["on_end"].current_output == found.result
+    assert [step.step for step in told["on_end"].steps] == [1, 2]
+    assert found.result == 'said {"city":"Rome","celsius":21}' and found.total_steps == 2
+
+
+async def test_hooks_change_what_the_model_and_the_tools_are_told(client):
+    @hook
+    def politely(ctx, about):
+        return HookResult.continue_with(modified_payload={"input": "please: Rome?"})
+
+    @hook
+    def abroad(ctx, about):
+        return HookResult.continue_with(modified_payload={"city": "Oslo"})
+
+    @hook
+    def warmer(ctx, about):
+        output = {**about.current_output, "celsius": about.current_output["celsius"] + 1}
+        return HookResult.continue_with(modified_output=output)
+
+    @hook
+    def loudly(ctx, about):
+        return HookResult.continue_with(modified_output=about.current_output.upper())
+
+    agent = scripted(
+        tools=[get_weather],
+        on_start=politely,
+        on_tool_start=abroad,
+        on_tool_end=[warmer, warmer],  # the second is told what the first made of it
+        on_end=loudly,
+    )
+    script = [asks("Rome"), {"text": "{{input}} {{tool_result}}"}]
+    found = await agent.run(client, "Rome?", script=script)
+    assert found.result == 'PLEASE: ROME? {"CITY":"OSLO","CELSIUS":23}'
+    (result,) = found.tool_results
+    assert result.result == {"city": "Oslo", "celsius": 23}
+    history = await client.history(found.agent_run_id)
+    amended = [event.type for event in history if event.type.endswith("AMENDED")]
+    assert amended == [
+        "INPUT_AMENDED", "CALL_AMENDED", "RESULT_AMENDED", "RESULT_AMENDED", "RESULT_AMENDED",
+    ]
+    asked = [e.data["name"] for e in history if e.data.get("kind") == "callback"]
+    assert asked == [
+        "on_start.politely.0", "on_tool_start.abroad.0", "on_tool_end.warmer.0",
+        "on_tool_end.warmer.1", "on_end.loudly.0",
+    ]
+
+
+@pytest.mark.parametrize("word", [word for word in WORDS if word != "on_agent_step_start"])
+async def test_a_hook_that_fails_fails_the_run(client, word):
+    def no(ctx, about):
+        return HookResult.fail(f"{word} says no")
+
+    agent = scripted(tools=[get_weather], **{word: no})
+    with pytest.raises(RunFailedError, match=f"{word} says no") as failed:
+        await agent.run(client, "Rome?", script=SCRIPT)
+    assert failed.value.reason == "HOOK_FAILED"
+
+
+async def test_a_step_start_that_fails_ends_the_loop(client):
+    def once(ctx, about):
+        step = about.current_payload["step"]
+        return HookResult.fail("enough") if step == 2 else HookResult.continue_with()
+
+    agent = scripted(tools=[get_weather], on_agent_step_start=once)
+    script = [{"text": "looking", **asks("Rome")}, {"text": "never said"}]
+    found = await agent.run(client, "Rome?", script=script)
+    assert (found.result, found.stop_reason, found.total_steps) == ("looking", "hook", 1)
+
+
+async def test_a_hook_that_raises_or_gives_nonsense_fails_the_run(client):
+    def raises(ctx, about):
+        raise ValueError("out of order")
+
+    def nonsense(ctx, about):
+        return 7
+
+    def changes(ctx, about):
+        return HookResult.continue_with(modified_output="something")
+
+    for func, said in ((raises, "out of order"), (nonsense, "gave a int"), (changes, "has not")):
+        with pytest.raises(RunFailedError, match=said):
+            await scripted(on_agent_step_end=func).run(client, "hi", script=[{"text": "hello"}])
+
+
+async def test_what_was_decided_is_not_asked_again_after_a_kill(server):
+    asked: Counter[str] = Counter()
+    gate = asyncio.Event()
+
+    async def counts(ctx, about):
+        asked[f"start {about.current_payload['city']}"] += 1
+        return HookResult.continue_with()
+
+    async def waits(ctx, about):
+        asked["end"] += 1
+        gate.set()
+        return HookResult.continue_with(modified_output="kept")
+
+    agent = scripted(tools=[get_weather], on_tool_start=counts, on_tool_end=waits)
+    async with PolosClient(server.url) as client:
+        script = [asks("Rome"), {"text": "said {{tool_result}}"}]
+        stream = await agent.stream(client, "Rome?", script=script)
+        await asyncio.wait_for(gate.wait(), 20)
+        server.kill()
+        server.start()
+        found = await stream.result()
+    assert found.result == "said kept"
+    assert asked["start Rome"] == 1 and 1 <= asked["end"] <= 2  # an answer may be lost, and no more
+
+

@@ -1,0 +1,148 @@
+/* What the callbacks of an agent say: go on, with something else perhaps, or fail. */
+#include "service/engine/draft.h"
+
+static const struct callback *find(const struct draft *draft, enum callback_phase phase,
+                                   uint32_t index)
+{
+    for (size_t i = 0; i < draft->callback_count; i++) {
+        if (draft->callbacks[i].phase == phase && index-- == 0) {
+            return &draft->callbacks[i];
+        }
+    }
+    return NULL;
+}
+
+static void ask(struct draft *draft, enum callback_phase phase, uint32_t index, uint32_t about)
+{
+    const struct callback *callback = find(draft, phase, index);
+    assert(callback != NULL); /* Who gives the command says which ones the run has. */
+    uint64_t timeout_ms = callback->timeout_ms;
+    draft_emit(draft, (struct event){
+                          .kind = EVENT_TASK_REQUESTED,
+                          .effect = draft->run.effect_next,
+                          .task_requested =
+                              {
+                                  .kind = EFFECT_CALLBACK,
+                                  .name = callback->name,
+                                  .deadline_ms = timeout_ms == 0 ? 0 : draft->now_ms + timeout_ms,
+                                  .phase = phase,
+                                  .index = index,
+                                  .about = about,
+                              },
+                      });
+}
+
+bool draft_ask(struct draft *draft, enum callback_phase phase, uint32_t about)
+{
+    assert(phase > CALLBACK_NONE && phase < CALLBACK_PHASE_COUNT);
+    if (draft->run.callbacks[phase] == 0) {
+        return false;
+    }
+    ask(draft, phase, 0, about);
+    return true;
+}
+
+/* What a callback of each phase may change; 0: nothing. */
+static enum event_kind amends(enum callback_phase phase)
+{
+    static const enum event_kind kinds[CALLBACK_PHASE_COUNT] = {
+        [CALLBACK_RUN_START] = EVENT_INPUT_AMENDED,
+        [CALLBACK_RUN_END] = EVENT_RESULT_AMENDED,
+        [CALLBACK_TOOL_START] = EVENT_CALL_AMENDED,
+        [CALLBACK_TOOL_END] = EVENT_RESULT_AMENDED,
+    };
+    assert(phase < CALLBACK_PHASE_COUNT);
+    return kinds[phase];
+}
+
+str draft_ending(const struct draft *draft)
+{
+    static const char *const stop_reasons[] = {
+        [REPLY_STOP_END] = "end",         [REPLY_STOP_TOOLS] = "tools",
+        [REPLY_STOP_LENGTH] = "length",   [REPLY_STOP_CONTENT_FILTER] = "content_filter",
+        [REPLY_STOP_REFUSAL] = "refusal", [REPLY_STOP_PAUSE] = "pause",
+    };
+    static_assert(COUNT_OF(stop_reasons) == REPLY_STOP_COUNT);
+    const struct run *run = &draft->run;
+    if (run->is_turn_refused) {
+        return STR("hook");
+    }
+    bool goes_on = run->last_stop == REPLY_STOP_TOOLS || run->last_stop == REPLY_STOP_PAUSE;
+    return goes_on ? draft_limit(draft) : str_of(stop_reasons[run->last_stop]);
+}
+
+void draft_after_turn(struct draft *draft)
+{
+    const struct run *run = &draft->run;
+    bool has_said = run->inputs_open > 0 && draft_limit(draft).len == 0;
+    if (run->last_stop == REPLY_STOP_TOOLS || run->was_rejected || has_said) {
+        draft_next_turn(draft);
+        return;
+    }
+    draft_close(draft, draft_ending(draft));
+}
+
+/* It says no: where a turn would begin, the loop is over; else the run fails. */
+static void stop(struct draft *draft, enum callback_phase phase, const struct outcome *outcome)
+{
+    if (phase == CALLBACK_TURN_START && !draft->run.was_rejected) {
+        draft_close(draft, draft_ending(draft));
+        return;
+    }
+    draft_fail(draft, STR("HOOK_FAILED"), outcome->error_message);
+}
+
+/* All callbacks of its phase have passed. */
+static void go_on(struct draft *draft, const struct effect *callback)
+{
+    switch ((enum callback_phase)callback->phase) {
+    case CALLBACK_RUN_START:
+        draft_open_turn(draft);
+        return;
+    case CALLBACK_TURN_START:
+        draft_call(draft);
+        return;
+    case CALLBACK_TURN_END:
+        draft_after_turn(draft);
+        return;
+    case CALLBACK_RUN_END:
+        draft_complete(draft, draft_ending(draft));
+        return;
+    case CALLBACK_TOOL_START:
+        draft_requeue(draft, engine_effect(&draft->run, callback->owner));
+        return;
+    case CALLBACK_TOOL_END:
+        if (draft->run.effect_count == 0) {
+            draft_turn_over(draft);
+        }
+        return;
+    case CALLBACK_NONE:
+    case CALLBACK_PHASE_COUNT:
+    case CALLBACK_PHASE_ROOM:
+        break;
+    }
+    assert(false && "a callback of no phase");
+}
+
+void draft_after_callback(struct draft *draft, const struct effect *callback,
+                          const struct outcome *outcome, str amendment)
+{
+    enum callback_phase phase = (enum callback_phase)callback->phase;
+    assert(callback->kind == EFFECT_CALLBACK);
+    if (outcome->failed) {
+        stop(draft, phase, outcome);
+        return;
+    }
+    if (amendment.len > 0 && amends(phase) != EVENT_NONE) {
+        draft_emit(draft, (struct event){
+                              .kind = amends(phase),
+                              .effect = callback->id,
+                              .amended = {.about = callback->owner, .value = amendment},
+                          });
+    }
+    if (callback->index + 1u < draft->run.callbacks[phase]) {
+        ask(draft, phase, callback->index + 1u, callback->owner);
+        return;
+    }
+    go_on(draft, callback);
+}
