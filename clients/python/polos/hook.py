@@ -1,4 +1,5 @@
-"""Lifecycle hooks of agents: functions of this process that a run asks on its way."""
+"""Lifecycle hooks: functions of this process that an agent's run asks on its way, or that are steps
+of the body of a workflow or tool."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from ._codec.text import dumps_shown
 from ._execution.work import call
 from ._run_models import parsed
-from .context import AgentContext
+from .context import AgentContext, WorkflowContext
+from .errors import StepExecutionError
 from .types import AgentConfig, Step
 from .v1 import definitions_pb2, history_pb2, host_pb2
 
@@ -92,6 +94,11 @@ class HookResult(BaseModel):
         """Fails the run with this sentence; in on_agent_step_start, ends its loop."""
         return cls(action=HookAction.FAIL, error_message=message)
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it is a fail()."""
+        return self.action in (HookAction.FAIL, HookAction.FAIL.value)
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
         return self.model_dump(mode="json")
@@ -115,6 +122,20 @@ class Hook:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.func(*args, **kwargs)
 
+    async def ask(self, ctx: WorkflowContext, about: HookContext) -> HookResult:
+        """What the function decides; TypeError when that is none."""
+        said = await call(self.func, ctx, about)
+        if said is None:
+            return HookResult()
+        if not isinstance(said, HookResult):
+            raise TypeError(
+                f"hook {self.__name__!r} gave a {type(said).__name__}: it gives "
+                "HookResult.continue_with(...) or HookResult.fail(...)"
+            )
+        if said.has_failed and not said.error_message:
+            return HookResult.fail(f"hook {self.__name__!r} failed")
+        return said
+
 
 def hook(func: Callable[..., Any] | None = None) -> Any:
     """Makes a function of (ctx, hook_ctx) a hook: @hook or @hook().
@@ -128,9 +149,9 @@ def hook(func: Callable[..., Any] | None = None) -> Any:
 class AgentHook:
     """A hook where an agent has it."""
 
-    def __init__(self, word: str, func: Any, index: int) -> None:
+    def __init__(self, word: str, hook: Hook, index: int) -> None:
         self.word = word
-        self.hook = func if isinstance(func, Hook) else Hook(func)
+        self.hook = hook
         name = _NAME.sub("_", self.hook.__name__)[:_NAME_CHARACTERS_MAX]
         self.name = f"{word}.{name}.{index}"
 
@@ -149,17 +170,9 @@ class AgentHook:
         """Asks the function, and says what it decided."""
         steps = await steps_of(task.run_id) if task.callback.turn else []
         about = self._context(task, config, steps)
-        said = await call(self.hook.func, ctx, about)
-        if said is None:
-            said = HookResult()
-        if not isinstance(said, HookResult):
-            raise TypeError(
-                f"hook {self.hook.__name__!r} gave a {type(said).__name__}: it gives "
-                "HookResult.continue_with(...) or HookResult.fail(...)"
-            )
-        if said.action in (HookAction.FAIL, HookAction.FAIL.value):
-            message = said.error_message or f"hook {self.hook.__name__!r} failed"
-            return history_pb2.CallbackOutcome(failure=message)
+        said = await self.hook.ask(ctx, about)
+        if said.has_failed:
+            return history_pb2.CallbackOutcome(failure=said.error_message)
         return self._outcome(said, about)
 
     def _context(
@@ -217,17 +230,80 @@ class AgentHook:
         return history_pb2.CallbackOutcome(payload_json=dumps_shown(value))
 
 
+class BodyHooks:
+    """The hooks of a workflow or tool: each is a step of its body, "on_start.NAME.INDEX"."""
+
+    def __init__(self, kind: str, id: str, on_start: Any, on_end: Any) -> None:
+        self.kind = kind
+        self.id = id
+        self.on_start = _each(f"{kind} {id!r}", "on_start", on_start)
+        self.on_end = _each(f"{kind} {id!r}", "on_end", on_end)
+
+    def __bool__(self) -> bool:
+        return bool(self.on_start or self.on_end)
+
+    async def start(self, ctx: WorkflowContext, payload: Any) -> tuple[Any, bool]:
+        """The payload, as JSON gives it, as its hooks leave it, and whether they changed it. Raises
+        StepExecutionError for one that fails."""
+        is_changed = False
+        for index, each in enumerate(self.on_start):
+            about = self._about(ctx, payload)
+            said = await self._ask(ctx, "on_start", index, each, about)
+            if said.modified_payload is not None:
+                before = payload if isinstance(payload, dict) else {}
+                payload = {**before, **said.modified_payload}
+                is_changed = True
+        return payload, is_changed
+
+    async def end(self, ctx: WorkflowContext, payload: Any, output: Any) -> Any:
+        """The result as its hooks leave it. Raises as start()."""
+        for index, each in enumerate(self.on_end):
+            about = self._about(ctx, payload)
+            about.current_output = output
+            said = await self._ask(ctx, "on_end", index, each, about)
+            if said.modified_output is not None:
+                output = said.modified_output
+        return output
+
+    def _about(self, ctx: WorkflowContext, payload: Any) -> HookContext:
+        return HookContext(
+            workflow_id=self.id,
+            session_id=ctx.session_id or None,
+            user_id=ctx.user_id or None,
+            current_tool=self.id if self.kind == "tool" else None,
+            current_payload=payload,
+        )
+
+    async def _ask(
+        self, ctx: WorkflowContext, word: str, index: int, hook: Hook, about: HookContext
+    ) -> HookResult:
+        async def ask() -> dict[str, Any]:
+            return (await hook.ask(ctx, about)).to_dict()
+
+        said = HookResult.from_dict(await ctx.step.run(f"{word}.{hook.__name__}.{index}", ask))
+        if said.has_failed:
+            raise StepExecutionError(said.error_message, error_type="HOOK_FAILED")
+        return said
+
+
+def _each(whose: str, word: str, given: Any) -> list[Hook]:
+    """A function or a list of them as hooks; TypeError for what is none."""
+    found = []
+    for one in given if isinstance(given, (list, tuple)) else [given]:
+        if one is not None:
+            if not callable(one):
+                raise TypeError(
+                    f"{word} of {whose} holds {one!r}: it takes functions of (ctx, hook_ctx)"
+                )
+            found.append(one if isinstance(one, Hook) else Hook(one))
+    return found
+
+
 def hooks_of(agent_id: str, **given: Any) -> list[AgentHook]:
     """The hooks of an agent, in order, by the words of PHASES: each a function or a list of them.
     Raises TypeError for what is no function."""
-    found = []
-    for word, functions in given.items():
-        each = functions if isinstance(functions, (list, tuple)) else [functions]
-        for index, func in enumerate(one for one in each if one is not None):
-            if not callable(func):
-                raise TypeError(
-                    f"{word} of agent {agent_id!r} holds {func!r}: it takes functions of (ctx, "
-                    "hook_ctx)"
-                )
-            found.append(AgentHook(word, func, index))
-    return found
+    return [
+        AgentHook(word, each, index)
+        for word, functions in given.items()
+        for index, each in enumerate(_each(f"agent {agent_id!r}", word, functions))
+    ]

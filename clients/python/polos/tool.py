@@ -45,13 +45,13 @@ class Tool(Workflow[In, Out]):
         at_most_once: bool = False,
         **kwargs: Any,
     ) -> None:
-        refuse("tool", queue=queue, on_start=on_start, on_end=on_end, approval=approval, **kwargs)
+        refuse("tool", queue=queue, approval=approval, **kwargs)
         if func is None:
             raise TypeError(f"tool {id!r} needs a function: Tool(id, func=...) or @tool")
         checked_tool_name(id)
         if timeout is not None and timeout <= 0:
             raise ValueError(f"the timeout of tool {id!r} is {timeout}: it is more than 0 seconds")
-        super().__init__(id, func, description)
+        super().__init__(id, func, description, on_start=on_start, on_end=on_end)
         wants = self.parameters_of
         if wants.annotated and wants.model is None and wants.input_type not in (dict, Any):
             if parameters is None:
@@ -171,6 +171,8 @@ def tool(
         parameters: JSON Schema of the input, instead of the one of the input's model.
         timeout: seconds a call may take from the moment it is sent here.
         at_most_once: never repeat a call whose host died.
+        on_start, on_end: functions of (ctx, hook_ctx), or lists of them, asked before the function
+            runs and when it has given its result: each a durable step; see @hook.
 
     All other arguments belong to features this release does not have and raise
     UnsupportedFeatureError.
@@ -180,7 +182,7 @@ def tool(
     if callable(id):
         return Tool(id.__name__, func=id)
     name = id
-    refuse("tool", queue=queue, on_start=on_start, on_end=on_end, approval=approval, **kwargs)
+    refuse("tool", queue=queue, approval=approval, **kwargs)
 
     def decorate(func: Function) -> Tool:
         return Tool(
@@ -188,6 +190,8 @@ def tool(
             description,
             parameters,
             func,
+            on_start=on_start,
+            on_end=on_end,
             timeout=timeout,
             at_most_once=at_most_once,
         )

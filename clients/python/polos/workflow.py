@@ -12,10 +12,10 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from typing_extensions import TypeVar
 
 from . import _registry, sync
-from ._checks import check_client, checked_id, refuse, spelling_checked
+from ._checks import check_client, checked_id, spelling_checked
 from ._codec import times
 from ._codec.names import UnknownClassError
-from ._codec.text import sentences
+from ._codec.text import dumps_shown, sentences
 from ._codec.values import Given, given, taken
 from ._execution import pool
 from ._execution.starts import StartOptions
@@ -26,6 +26,7 @@ from .context import WorkflowContext
 from .errors import NonDeterminismError
 from .event import event_fields
 from .handle import ExecutionHandle
+from .hook import BodyHooks
 from .queue import Queue, default_name, name_of
 from .schedule import schedule_offer
 from .v1 import definitions_pb2, schedules_pb2
@@ -73,11 +74,14 @@ class Workflow(Generic[In, Out]):
         trigger: definitions_pb2.EventTrigger | None = None,
         schedule: schedules_pb2.ScheduleSpec | None = None,
         queue: str = "",
+        on_start: Any = None,
+        on_end: Any = None,
     ) -> None:
         self.id = checked_id(id, self.kind)
         self.func: Any = func
         self.state_schema = _checked_state(self.id, state_schema)
         self.on_cancel = on_cancel
+        self.body_hooks = BodyHooks(self.kind, self.id, on_start, on_end)
         self.trigger = trigger
         self.schedule = schedule
         self.queue = queue
@@ -295,7 +299,16 @@ class Workflow(Generic[In, Out]):
 
     async def _execute(self, ctx: WorkflowContext, given: Given) -> Out:
         """Runs the function on a task's input; what it raises is the task's error."""
-        found: Out = await _called(self.func, ctx, *self._arguments(given))
+        arguments = self._arguments(given)
+        hooks = self.body_hooks
+        payload = self._parsed(given.json) if hooks else None
+        if hooks.on_start:
+            payload, is_changed = await hooks.start(ctx, payload)
+            if is_changed:
+                arguments = self._arguments(Given(dumps_shown(payload)))
+        found: Out = await _called(self.func, ctx, *arguments)
+        if hooks.on_end:
+            found = await hooks.end(ctx, payload, found)
         return found
 
     async def _cancelled(self, ctx: WorkflowContext, given: Given) -> None:
@@ -466,9 +479,8 @@ def workflow(
         state_schema: a WorkflowState class; `ctx.state` is one of it.
         on_cancel: fn(ctx) or fn(ctx, payload), called when the function ended because its run is
             being cancelled; it may use durable steps.
-
-    All other arguments belong to features this release does not have and raise
-    UnsupportedFeatureError.
+        on_start, on_end: functions of (ctx, hook_ctx), or lists of them, asked before the function
+            runs and when it has given its result: each a durable step; see @hook.
     """
     if isinstance(id, Workflow):
         raise TypeError(f"{id.kind} {id.id!r} is decorated twice")
@@ -476,7 +488,6 @@ def workflow(
         return Workflow(id.__name__, id, queue=default_name(id.__name__))
     name = id
     offered = schedule_offer(schedule, queue=queue, topic=trigger_on_event)
-    refuse("workflow", on_start=on_start, on_end=on_end)
     if queue is not None and not isinstance(queue, dict):
         name_of(queue)
     trigger = _trigger(trigger_on_event, batch_size, batch_timeout_seconds)
@@ -492,6 +503,8 @@ def workflow(
             trigger=trigger,
             schedule=offered,
             queue=_queue_of(named, queue, schedule),
+            on_start=on_start,
+            on_end=on_end,
         )
 
     return decorate

@@ -176,8 +176,8 @@ def test_a_workflow_takes_typed_and_untyped_payloads():
     assert polos.get_all_workflows() == {"untyped": untyped, "typed": other}
     with pytest.raises(ValueError, match="workflow 'typed' do not fit: city: Field required"):
         other._arguments(Given("{}"))
-    with pytest.raises(UnsupportedFeatureError, match="on_start"):
-        workflow(on_start="x")
+    with pytest.raises(TypeError, match="on_start of workflow 'bad' holds 'x'"):
+        workflow(id="bad", on_start="x")(lambda ctx: None)
 
 
 def test_every_export_exists():

@@ -17,6 +17,7 @@ from polos import (
     RunFailedError,
     hook,
     tool,
+    workflow,
 )
 
 WORDS = (
@@ -182,3 +183,61 @@ async def test_what_was_decided_is_not_asked_again_after_a_kill(server):
     assert asked["start Rome"] == 1 and 1 <= asked["end"] <= 2  # an answer may be lost, and no more
 
 
+
+
+# ---- of workflows and tools ----
+
+
+async def test_hooks_of_a_workflow_are_steps_of_its_body(client):
+    asked: list[str] = []
+
+    @hook
+    def trim(ctx, about):
+        asked.append(f"trim {about.current_payload['city']!r}")
+        return HookResult.continue_with(
+            modified_payload={"city": about.current_payload["city"].strip()}
+        )
+
+    @hook
+    async def name(ctx, about):
+        asked.append(f"name {about.current_payload['city']!r}")
+        return HookResult.continue_with()
+
+    @hook
+    def wrap(ctx, about):
+        asked.append(f"wrap {about.current_output!r}")
+        return HookResult.continue_with(modified_output={"said": about.current_output})
+
+    failures = iter([ConnectionError("not yet")])
+
+    @workflow(id="greeting", on_start=[trim, name], on_end=wrap)
+    async def greeting(ctx, payload: City):
+        for error in failures:
+            raise error
+        return f"hello {payload.city}"
+
+    handle = await greeting.invoke(client, {"city": " Rome "})
+    assert await handle.result(client) == {"said": "hello Rome"}
+    assert asked == ["trim ' Rome '", "name 'Rome'", "wrap 'hello Rome'"]  # though it ran twice
+    history = await client.history(handle.id)
+    keys = [event.data["key"] for event in history if event.type == "STEP_SETTLED"]
+    assert keys == ["on_start.trim.0", "on_start.name.1", "on_end.wrap.0"]
+
+
+async def test_a_hook_of_a_workflow_fails_its_run_and_one_of_a_tool_its_call(client):
+    def no(ctx, about):
+        return HookResult.fail(f"no {about.current_tool or 'workflow'}")
+
+    @workflow(id="refused", on_start=no)
+    async def refused(ctx, payload):
+        return 1
+
+    @tool(on_end=no)
+    async def refusing(ctx):
+        return 2
+
+    with pytest.raises(RunFailedError, match="no workflow"):
+        await refused.run(client, {})
+    script = [{"tool_calls": [{"name": "refusing", "arguments": {}}]}, {"text": "{{tool_result}}"}]
+    found = await scripted(tools=[refusing]).run(client, "go", script=script)
+    assert "no refusing" in found.result and found.tool_results[0].status == "failed"
