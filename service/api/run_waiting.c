@@ -262,7 +262,11 @@ static str sentence_of(const struct run_known *known, size_t index, struct arena
     if (effect->state == EFFECT_BACKOFF) {
         return body_sentence(effect, what, failure, arena);
     }
-    return task_sentence(known, index, what, arena);
+    str sentence = task_sentence(known, index, what, arena);
+    return effect->kind == EFFECT_CALLBACK
+               ? arena_printf(arena, "it waits for hook " STR_FMT ": " STR_FMT,
+                              STR_ARG(known->facts->effect_names[index]), STR_ARG(sentence))
+               : sentence;
 }
 
 static void put_run_ids(const struct run_known *known, const struct effect *effect,

@@ -100,6 +100,7 @@ STOP_WORDS = {
     common_pb2.STOP_REASON_REFUSAL: "refusal",
     common_pb2.STOP_REASON_HOOK: "hook",
 }
+HOOK_SENTENCE = "it waits for hook "  # how Waiting.message begins of one
 WAITING_WORDS = {  # beside what a task is waited for, which is named as what it runs
     common_pb2.Waiting.KIND_MODEL: "model",
     common_pb2.Waiting.KIND_PLACE: "model",
@@ -311,6 +312,8 @@ def run_record(run: common_pb2.Run) -> Execution:
 
 def _waiting_word(run: common_pb2.Run, wait: common_pb2.Waiting) -> str:
     if wait.kind in (common_pb2.Waiting.KIND_TASK, common_pb2.Waiting.KIND_HOST):
+        if wait.message.startswith(HOOK_SENTENCE):
+            return "hook"
         return "workflow" if run.kind == common_pb2.RUN_KIND_WORKFLOW else "tool"
     return WAITING_WORDS.get(wait.kind, "")
 

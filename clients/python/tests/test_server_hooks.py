@@ -14,6 +14,7 @@ from polos import (
     HookContext,
     HookResult,
     PolosClient,
+    RunCancelledError,
     RunFailedError,
     hook,
     tool,
@@ -183,6 +184,56 @@ async def test_what_was_decided_is_not_asked_again_after_a_kill(server):
     assert asked["start Rome"] == 1 and 1 <= asked["end"] <= 2  # an answer may be lost, and no more
 
 
+
+
+async def test_a_run_says_that_it_waits_for_a_hook_and_may_be_cancelled_meanwhile(client):
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(ctx, about):
+        asked.set()
+        await go.wait()
+
+    stream = await scripted(on_start=slow).stream(client, "hi", script=[{"text": "hello"}])
+    await asyncio.wait_for(asked.wait(), 20)
+    (waiting,) = (await stream.get())["waiting"]
+    assert (waiting["kind"], waiting["name"]) == ("hook", "on_start.slow.0")
+    assert waiting["message"].startswith("it waits for hook on_start.slow.0: host ")
+    await client.cancel_execution(stream.id)
+    with pytest.raises(RunCancelledError):
+        await stream.result()
+    go.set()
+
+
+async def test_a_retry_asks_only_what_had_failed(client):
+    asked: list[str] = []
+
+    def start(ctx, about):
+        asked.append("start")
+
+    def end(ctx, about):
+        asked.append("end")
+        if len(asked) == 2:
+            return HookResult.fail("not yet")
+        return HookResult.continue_with(modified_output="at last")
+
+    agent = scripted(on_start=start, on_end=end)
+    with pytest.raises(RunFailedError) as failed:
+        await agent.run(client, "hi", script=[{"text": "hello"}])
+    again = await client.retry(failed.value.run_id)
+    assert await again.result(client) == "at last"
+    assert asked == ["start", "end", "end"]
+
+
+async def test_hooks_in_a_queue_work_under_its_leave(client):
+    def passes(ctx, about):
+        return HookResult.continue_with()
+
+    agent = scripted(
+        on_start=passes, on_agent_step_start=passes, on_end=passes,
+        queue={"name": "narrow", "concurrency_limit": 1},
+    )
+    runs = [agent.run(client, "hi", script=[{"text": "hello"}]) for _ in range(3)]
+    assert [found.result for found in await asyncio.gather(*runs)] == ["hello"] * 3
 
 
 # ---- of workflows and tools ----

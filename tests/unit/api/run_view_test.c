@@ -461,6 +461,12 @@ static void sentences(void **state)
          "every host that offers tool get_weather is busy or away", true},
         {RUN_KIND_AGENT, EFFECT_TOOL, EFFECT_LEASED, true, POLOS__V1__WAITING__KIND__KIND_TASK,
          "a host works on it", false},
+        {RUN_KIND_AGENT, EFFECT_CALLBACK, EFFECT_READY, false, POLOS__V1__WAITING__KIND__KIND_HOST,
+         "it waits for hook get_weather: no connected host offers hook get_weather; start one or "
+         "wait until the deadline",
+         true},
+        {RUN_KIND_AGENT, EFFECT_CALLBACK, EFFECT_LEASED, true, POLOS__V1__WAITING__KIND__KIND_TASK,
+         "it waits for hook get_weather: a host works on it", false},
         {RUN_KIND_WORKFLOW, EFFECT_BODY, EFFECT_READY, false, POLOS__V1__WAITING__KIND__KIND_HOST,
          "no connected host offers workflow get_weather; start one or wait until the deadline",
          true},
