@@ -233,15 +233,6 @@ enum verdict decide_park(struct draft *draft, const struct command *command)
     return VERDICT_OK;
 }
 
-void draft_requeue(struct draft *draft, const struct effect *task)
-{
-    draft_emit(draft, (struct event){
-                          .kind = EVENT_TASK_REQUEUED,
-                          .effect = task->id,
-                          .attempt = task->attempt,
-                      });
-}
-
 enum verdict decide_code_came(struct draft *draft, const struct command *command)
 {
     const struct effect *task = engine_effect(&draft->run, command->effect);

@@ -61,16 +61,6 @@ void draft_settle_task(struct draft *draft, uint32_t effect, uint32_t attempt,
                       });
 }
 
-void draft_next_call(struct draft *draft)
-{
-    uint32_t effect = draft->run.effect_next;
-    if (draft->run.admission == ADMISSION_AWAITED) {
-        draft_emit(draft, (struct event){.kind = EVENT_ADMISSION_ASKED, .effect = effect});
-        return;
-    }
-    draft_request_model(draft, effect, 1);
-}
-
 str draft_limit(const struct draft *draft)
 {
     const struct run *run = &draft->run;
@@ -83,70 +73,11 @@ str draft_limit(const struct draft *draft)
     return is_spent ? STR("max_tokens") : STR_EMPTY;
 }
 
-void draft_call(struct draft *draft)
+void draft_requeue(struct draft *draft, const struct effect *task)
 {
-    draft_take_inputs(draft);
-    draft_next_call(draft);
-}
-
-void draft_open_turn(struct draft *draft)
-{
-    if (!draft_ask(draft, CALLBACK_TURN_START, 0)) {
-        draft_call(draft);
-    }
-}
-
-void draft_close(struct draft *draft, str stop_reason)
-{
-    if (!draft_ask(draft, CALLBACK_RUN_END, 0)) {
-        draft_complete(draft, stop_reason);
-    }
-}
-
-void draft_next_turn(struct draft *draft)
-{
-    str limit = draft_limit(draft);
-    if (limit.len > 0) {
-        draft_close(draft, limit);
-        return;
-    }
-    draft_open_turn(draft);
-}
-
-void draft_turn_over(struct draft *draft)
-{
-    if (!draft_ask(draft, CALLBACK_TURN_END, 0)) {
-        draft_after_turn(draft);
-    }
-}
-
-void draft_go_on(struct draft *draft)
-{
-    str limit = draft_limit(draft);
-    if (limit.len > 0) {
-        draft_close(draft, limit);
-        return;
-    }
-    draft_next_call(draft);
-}
-
-void draft_after_settled(struct draft *draft, const struct effect *task,
-                         const struct outcome *outcome, str reason, str amendment)
-{
-    if (task->kind == EFFECT_CALLBACK) {
-        draft_after_callback(draft, task, outcome, amendment);
-        return;
-    }
-    if (draft->run.kind == RUN_KIND_AGENT) {
-        bool is_asked = draft_ask(draft, CALLBACK_TOOL_END, task->id);
-        if (!is_asked && draft->run.effect_count == 0) {
-            draft_turn_over(draft);
-        }
-        return;
-    }
-    if (outcome->failed) {
-        draft_fail(draft, reason, outcome->error_message);
-        return;
-    }
-    draft_complete(draft, STR("end"));
+    draft_emit(draft, (struct event){
+                          .kind = EVENT_TASK_REQUEUED,
+                          .effect = task->id,
+                          .attempt = task->attempt,
+                      });
 }

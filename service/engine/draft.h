@@ -27,31 +27,32 @@ void draft_fail(struct draft *draft, str reason, str message);
 void draft_cancel(struct draft *draft, str cause);
 /* The model is called, for the first time or again. */
 void draft_request_model(struct draft *draft, uint32_t effect, uint32_t attempt);
-/* A new model call; a queue may say when. */
-void draft_next_call(struct draft *draft);
-/* It would complete: its callbacks are asked first. */
-void draft_close(struct draft *draft, str stop_reason);
+/* The limit that forbids an agent another turn: a stop reason; empty: none does. */
+str draft_limit(const struct draft *draft);
+/* The task ends so; nothing follows from it yet. */
+void draft_settle_task(struct draft *draft, uint32_t effect, uint32_t attempt,
+                       const struct outcome *outcome);
+/* The task may be given out again, or at last. */
+void draft_requeue(struct draft *draft, const struct effect *task);
+/* What the server itself says of a step or a task that failed. */
+struct outcome draft_failure(str type, str message);
+
+/* loop.c */
+/* Asks the first callback of a phase, about a tool call's effect or about none (0). False: the run
+ * has none. */
+bool draft_ask(struct draft *draft, enum callback_phase phase, uint32_t about);
 /* A turn begins: its callbacks are asked, then the model, with what was said meanwhile. */
 void draft_open_turn(struct draft *draft);
 /* All that a reply asked for has ended: callbacks are asked, then the next turn or the end follows.
  */
 void draft_turn_over(struct draft *draft);
-/* The limit that forbids an agent another turn: a stop reason; empty: none does. */
-str draft_limit(const struct draft *draft);
-/* An agent's turn is over: the next model call, with what came meanwhile, unless a limit says
- * stop. */
-void draft_next_turn(struct draft *draft);
-/* The same of a turn that is not over: nothing may stand between its parts. */
+/* A turn that is not over goes on, unless a limit says stop: nothing may stand between its parts.
+ */
 void draft_go_on(struct draft *draft);
-/* The task ends so; nothing follows from it yet. */
-void draft_settle_task(struct draft *draft, uint32_t effect, uint32_t attempt,
-                       const struct outcome *outcome);
 /* A task was settled, `task` before it was: the turn ends with its last one, a workflow with its
  * only one. A callback's `amendment` is what it made of its payload; empty: nothing. */
 void draft_after_settled(struct draft *draft, const struct effect *task,
                          const struct outcome *outcome, str reason, str amendment);
-/* What the server itself says of a step or a task that failed. */
-struct outcome draft_failure(str type, str message);
 
 /* One for each command, called in a state and about an effect that the table in decide.c allows.
  * OK exactly when it has emitted events. */
@@ -61,20 +62,6 @@ typedef enum verdict decide_function(struct draft *draft, const struct command *
 decide_function decide_model_replied;
 decide_function decide_model_failed;
 decide_function decide_model_reissue;
-
-/* decide_callback.c */
-/* Asks the first callback of a phase, about a tool call's effect or about none (0). False: the run
- * has none. */
-bool draft_ask(struct draft *draft, enum callback_phase phase, uint32_t about);
-/* A callback has ended: the next is asked, or what it was asked before follows. */
-void draft_after_callback(struct draft *draft, const struct effect *callback,
-                          const struct outcome *outcome, str amendment);
-/* What follows a turn whose callbacks have passed. */
-void draft_after_turn(struct draft *draft);
-/* Why a run ends whose last callbacks have passed. */
-str draft_ending(const struct draft *draft);
-/* The model is asked; what was said meanwhile is told. */
-void draft_call(struct draft *draft);
 
 /* decide_input.c */
 decide_function decide_input;
@@ -95,8 +82,6 @@ decide_function decide_park;
 decide_function decide_code_came;
 /* The task's own time is up: the model is told, a workflow fails. */
 void draft_time_out_task(struct draft *draft, const struct effect *effect);
-/* The task may be given out again. */
-void draft_requeue(struct draft *draft, const struct effect *task);
 
 /* decide_wait.c */
 decide_function decide_step_request;

@@ -51,8 +51,9 @@ MUTANTS = {
             "if (callback->index + 2u < draft->run.callbacks[phase]) {",
     }),
     "callback_of_turn_end_skipped": ("A turn without calls ends without its callbacks.", {
-        "if (!wants_tools) { draft_turn_over(draft); return VERDICT_OK; }":
-            "if (!wants_tools) { draft_after_turn(draft); return VERDICT_OK; }",
+        "if (!draft_ask(draft, CALLBACK_TURN_END, 0)) {":
+            """if (draft->run.last_stop != REPLY_STOP_TOOLS ||
+            !draft_ask(draft, CALLBACK_TURN_END, 0)) {""",
     }),
     "cancelled_code_waits": ("Code that is being cancelled may wait for something new.", {
         "&& (is_full || draft->run.is_cancelling)": "&& is_full",
@@ -99,7 +100,7 @@ MUTANTS = {
         "bool has_said = run->inputs_open > 0 &&": "bool has_said = run->inputs_open > 1 &&",
     }),
     "inputs_in_a_pause": ("An input is put between the parts of a turn.", {
-        "draft_go_on(draft); return VERDICT_OK;": "draft_next_turn(draft); return VERDICT_OK;",
+        "draft_go_on(draft); return VERDICT_OK;": "draft_open_turn(draft); return VERDICT_OK;",
     }),
     "inputs_not_returned": ("A cancelled run says nothing of what it was told last.", {
         "void draft_cancel(struct draft *draft, str cause) { draft_return_inputs(draft);":
@@ -208,7 +209,7 @@ MUTANTS = {
         "effect->due_ms = event->model_failed.retry_at_ms;": "effect->due_ms = 0;",
     }),
     "run_end_skipped": ("A run that a limit ends is not asked about its end.", {
-        "if (limit.len > 0) { draft_close(draft, limit); return; } draft_open_turn(draft);":
+        "if (limit.len > 0) { close_run(draft, limit); return; } draft_open_turn(draft);":
             "if (limit.len > 0) { draft_complete(draft, limit); return; } draft_open_turn(draft);",
     }),
     "run_retries_one_more": ("A run is tried again once more than it may.", {

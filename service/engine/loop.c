@@ -1,5 +1,9 @@
-/* What the callbacks of an agent say: go on, with something else perhaps, or fail. */
+/*
+ * loop: how an agent's run goes on: from turn to turn, through its callbacks, to its end.
+ */
 #include "service/engine/draft.h"
+
+/* ---- Callbacks. ---- */
 
 static const struct callback *find(const struct draft *draft, enum callback_phase phase,
                                    uint32_t index)
@@ -55,7 +59,61 @@ static enum event_kind amends(enum callback_phase phase)
     return kinds[phase];
 }
 
-str draft_ending(const struct draft *draft)
+/* ---- Turns. ---- */
+
+static void next_call(struct draft *draft)
+{
+    uint32_t effect = draft->run.effect_next;
+    if (draft->run.admission == ADMISSION_AWAITED) {
+        draft_emit(draft, (struct event){.kind = EVENT_ADMISSION_ASKED, .effect = effect});
+        return;
+    }
+    draft_request_model(draft, effect, 1);
+}
+
+/* The model is asked; what was said meanwhile is told. */
+static void call_model(struct draft *draft)
+{
+    draft_take_inputs(draft);
+    next_call(draft);
+}
+
+void draft_open_turn(struct draft *draft)
+{
+    if (!draft_ask(draft, CALLBACK_TURN_START, 0)) {
+        call_model(draft);
+    }
+}
+
+static void close_run(struct draft *draft, str stop_reason)
+{
+    if (!draft_ask(draft, CALLBACK_RUN_END, 0)) {
+        draft_complete(draft, stop_reason);
+    }
+}
+
+static void next_turn(struct draft *draft)
+{
+    str limit = draft_limit(draft);
+    if (limit.len > 0) {
+        close_run(draft, limit);
+        return;
+    }
+    draft_open_turn(draft);
+}
+
+void draft_go_on(struct draft *draft)
+{
+    str limit = draft_limit(draft);
+    if (limit.len > 0) {
+        close_run(draft, limit);
+        return;
+    }
+    next_call(draft);
+}
+
+/* Why a run ends whose last callbacks have passed. */
+static str ending(const struct draft *draft)
 {
     static const char *const stop_reasons[] = {
         [REPLY_STOP_END] = "end",         [REPLY_STOP_TOOLS] = "tools",
@@ -71,22 +129,32 @@ str draft_ending(const struct draft *draft)
     return goes_on ? draft_limit(draft) : str_of(stop_reasons[run->last_stop]);
 }
 
-void draft_after_turn(struct draft *draft)
+/* What follows a turn whose callbacks have passed. */
+static void after_turn(struct draft *draft)
 {
     const struct run *run = &draft->run;
     bool has_said = run->inputs_open > 0 && draft_limit(draft).len == 0;
     if (run->last_stop == REPLY_STOP_TOOLS || run->was_rejected || has_said) {
-        draft_next_turn(draft);
+        next_turn(draft);
         return;
     }
-    draft_close(draft, draft_ending(draft));
+    close_run(draft, ending(draft));
 }
+
+void draft_turn_over(struct draft *draft)
+{
+    if (!draft_ask(draft, CALLBACK_TURN_END, 0)) {
+        after_turn(draft);
+    }
+}
+
+/* ---- What has ended. ---- */
 
 /* It says no: where a turn would begin, the loop is over; else the run fails. */
 static void stop(struct draft *draft, enum callback_phase phase, const struct outcome *outcome)
 {
     if (phase == CALLBACK_TURN_START && !draft->run.was_rejected) {
-        draft_close(draft, draft_ending(draft));
+        close_run(draft, ending(draft));
         return;
     }
     draft_fail(draft, STR("HOOK_FAILED"), outcome->error_message);
@@ -100,13 +168,13 @@ static void go_on(struct draft *draft, const struct effect *callback)
         draft_open_turn(draft);
         return;
     case CALLBACK_TURN_START:
-        draft_call(draft);
+        call_model(draft);
         return;
     case CALLBACK_TURN_END:
-        draft_after_turn(draft);
+        after_turn(draft);
         return;
     case CALLBACK_RUN_END:
-        draft_complete(draft, draft_ending(draft));
+        draft_complete(draft, ending(draft));
         return;
     case CALLBACK_TOOL_START:
         draft_requeue(draft, engine_effect(&draft->run, callback->owner));
@@ -124,8 +192,9 @@ static void go_on(struct draft *draft, const struct effect *callback)
     assert(false && "a callback of no phase");
 }
 
-void draft_after_callback(struct draft *draft, const struct effect *callback,
-                          const struct outcome *outcome, str amendment)
+/* The next is asked, or what it was asked before follows. */
+static void after_callback(struct draft *draft, const struct effect *callback,
+                           const struct outcome *outcome, str amendment)
 {
     enum callback_phase phase = (enum callback_phase)callback->phase;
     assert(callback->kind == EFFECT_CALLBACK);
@@ -145,4 +214,25 @@ void draft_after_callback(struct draft *draft, const struct effect *callback,
         return;
     }
     go_on(draft, callback);
+}
+
+void draft_after_settled(struct draft *draft, const struct effect *task,
+                         const struct outcome *outcome, str reason, str amendment)
+{
+    if (task->kind == EFFECT_CALLBACK) {
+        after_callback(draft, task, outcome, amendment);
+        return;
+    }
+    if (draft->run.kind == RUN_KIND_AGENT) {
+        bool is_asked = draft_ask(draft, CALLBACK_TOOL_END, task->id);
+        if (!is_asked && draft->run.effect_count == 0) {
+            draft_turn_over(draft);
+        }
+        return;
+    }
+    if (outcome->failed) {
+        draft_fail(draft, reason, outcome->error_message);
+        return;
+    }
+    draft_complete(draft, STR("end"));
 }
