@@ -154,6 +154,11 @@ async def test_a_hook_that_raises_or_gives_nonsense_fails_the_run(client):
     def changes(ctx, about):
         return HookResult.continue_with(modified_output="something")
 
+    def mistakes(ctx, about):
+        return HookResult.continue_with(modified_payload={"input": 5})
+
+    with pytest.raises(RunFailedError, match="the input it gave is none"):
+        await scripted(on_start=mistakes).run(client, "hi", script=[{"text": "hello"}])
     for func, said in ((raises, "out of order"), (nonsense, "gave a int"), (changes, "has not")):
         with pytest.raises(RunFailedError, match=said):
             await scripted(on_agent_step_end=func).run(client, "hi", script=[{"text": "hello"}])

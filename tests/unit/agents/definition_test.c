@@ -17,8 +17,12 @@
 static struct tool_definition tools[2];
 static struct tool_definition many[AGENT_TOOLS_MAX + 1];
 
+static struct callback hooks[ENGINE_CALLBACKS_MAX + 1];
+
 static struct agent_definition full(void)
 {
+    hooks[0] = (struct callback){CALLBACK_TOOL_END, STR("on_tool_end.log.0"), 1500};
+    hooks[1] = (struct callback){CALLBACK_RUN_START, STR("on_start.check.0"), 0};
     tools[0] = (struct tool_definition){.name = STR("get_weather"),
                                         .description = STR("Weather of a city."),
                                         .parameters_json = STR("{\"type\":\"object\" }"),
@@ -39,7 +43,9 @@ static struct agent_definition full(void)
                                      .max_steps = 7,
                                      .max_total_tokens = 1ull << 40,
                                      .output_schema_json = STR("{}"),
-                                     .output_retries = 3};
+                                     .output_retries = 3,
+                                     .callbacks = hooks,
+                                     .callback_count = 2};
 }
 
 static void refused(const struct agent_definition *definition, const char *field)
@@ -138,6 +144,17 @@ static void test_refuses_bad_numbers_and_tools(void **state)
     refused(&definition, "tools");
 }
 
+static void test_refuses_bad_hooks(void **state)
+{
+    struct agent_definition definition = full();
+    (void)state;
+    hooks[1].name = STR("on start");
+    refused(&definition, "hooks[1].callback.name");
+    definition = full();
+    definition.callback_count = ENGINE_CALLBACKS_MAX + 1;
+    refused(&definition, "hooks");
+}
+
 static void test_comes_back_as_it_was(void **state)
 {
     struct agent_definition definition = full();
@@ -169,6 +186,12 @@ static void test_comes_back_as_it_was(void **state)
     assert_int_equal(back.tools[0].timeout_ms, 5000);
     assert_true(back.tools[0].at_most_once);
     assert_false(back.tools[1].at_most_once);
+    assert_int_equal(back.callback_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(back.callbacks[i].phase, hooks[i].phase);
+        assert_true(str_equal(back.callbacks[i].name, hooks[i].name));
+        assert_int_equal(back.callbacks[i].timeout_ms, hooks[i].timeout_ms);
+    }
     agent_definition_encode(&back, &again);
     assert_true(str_equal(buf_str(&bytes), buf_str(&again)));
     definition.temperature = NAN;
@@ -232,6 +255,7 @@ int main(void)
         cmocka_unit_test(test_accepts_what_is_right),
         cmocka_unit_test(test_refuses_bad_texts),
         cmocka_unit_test(test_refuses_bad_numbers_and_tools),
+        cmocka_unit_test(test_refuses_bad_hooks),
         cmocka_unit_test(test_comes_back_as_it_was),
         cmocka_unit_test(test_hash_names_the_bytes),
         cmocka_unit_test(test_refuses_damaged_bytes),

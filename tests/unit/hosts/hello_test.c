@@ -90,6 +90,42 @@ static void refuses_a_long_deployment_and_a_second_hello(void **state)
     fixture_fini(&fixture);
 }
 
+/* A callback is offered as its agent's. */
+static void callbacks_are_named_by_their_agent(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        bool is_fine;
+    } rows[] = {
+        {"agent/on_start.check.0", true},
+        {"check", false},
+        {"/check", false},
+        {"agent/", false},
+        {"a/b/c", false},
+        {"a b/c", false},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct fixture fixture;
+        struct test_link link;
+        struct host_session *session;
+        struct host_offer offer = {TASK_CALLBACK, str_of(rows[i].name)};
+        struct host_hello hello = {
+            .host_id = STR("h"), .slots = 1, .offers = &offer, .offer_count = 1};
+        fixture_init(&fixture, NULL);
+        link_init(&link);
+        status heard = hosts_hello(fixture.hosts, &link.link, &hello, 1, &fixture.arena,
+                                   &fixture.field, &session);
+        assert_int_equal(heard.code, rows[i].is_fine ? CODE_OK : CODE_INVALID_ARGUMENT);
+        assert_int_equal(hosts_is_offered(fixture.hosts, TASK_CALLBACK, offer.name),
+                         rows[i].is_fine);
+        if (!rows[i].is_fine) {
+            assert_string_equal(fixture.field, "hello.offers.callbacks[0].callback");
+        }
+        fixture_fini(&fixture);
+    }
+}
+
 static void welcomes(void **state)
 {
     (void)state;
@@ -523,6 +559,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_what_is_wrong),
         cmocka_unit_test(refuses_a_long_deployment_and_a_second_hello),
+        cmocka_unit_test(callbacks_are_named_by_their_agent),
         cmocka_unit_test(welcomes),
         cmocka_unit_test(resumes_by_token),
         cmocka_unit_test(resuming_takes_over),
