@@ -426,12 +426,13 @@ static void take_result(struct check *check, const char *type, struct outcome *r
 }
 
 static const struct state_fields last_state = {"the state", "the state's type"};
+
 /* What it made of its payload is its outcome's value; empty: nothing. */
 static void take_callback(struct check *check, const Polos__V1__CallbackOutcome *proto,
                           struct host_message *ret)
 {
     ret->is_callback = true;
-    ret->state = STR_EMPTY;
+    ret->state = (struct kept_state){0};
     if (proto->decision_case == POLOS__V1__CALLBACK_OUTCOME__DECISION_FAILURE) {
         ret->outcome = (struct outcome){
             .failed = true,
