@@ -263,3 +263,8 @@ MUTANTS = {
         "effect_is_held(effect) ? 0 :": "effect->state != EFFECT_LEASED ? 0 :",
     }),
 }
+
+# Seeds at which rare ones were seen last: a hint of where to look first, no more.
+SEEN_AT = {
+    "stopped_clock_runs_out": 33538,
+}
