@@ -39,6 +39,7 @@ class Narrator:
     settled: set[int] = field(default_factory=set)  # waits whose suspensions are left out
     _effects: dict[int, _Effect] = field(default_factory=dict)
     _calls: dict[int, dict[str, Any]] = field(default_factory=dict)  # tool tasks by effect
+    _callbacks: set[int] = field(default_factory=set)  # effects
     _waits: dict[int, str] = field(default_factory=dict)  # keys of suspensions by effect
     _results: list[dict[str, Any]] = field(default_factory=list)  # of the turn
     _step: int = 0  # the turn at work
@@ -152,7 +153,6 @@ class Narrator:
             "arguments": fact.task_requested.input_json,
         }
         self._calls[fact.effect_id] = call
-        self._callbacks: set[int] = set()  # effects
         yield "tool_start", dict(call)
 
     def _task_settled(
