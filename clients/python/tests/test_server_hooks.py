@@ -297,3 +297,15 @@ async def test_a_hook_of_a_workflow_fails_its_run_and_one_of_a_tool_its_call(cli
     script = [{"tool_calls": [{"name": "refusing", "arguments": {}}]}, {"text": "{{tool_result}}"}]
     found = await scripted(tools=[refusing]).run(client, "go", script=script)
     assert "no refusing" in found.result and found.tool_results[0].status == "failed"
+
+
+async def test_a_stream_tells_nothing_of_hooks_but_what_they_made(client):
+    def shout(ctx, about):
+        return HookResult.continue_with(modified_output=str(about.current_output).upper())
+
+    agent = scripted(tools=[get_weather], on_start=lambda ctx, about: None, on_end=shout)
+    stream = await agent.stream(client, "hi", script=SCRIPT)
+    told = [event async for event in stream.events]
+    tasks = [e.event_type for e in told if e.event_type in ("tool_start", "tool_finish")]
+    assert tasks == ["tool_start", "tool_finish"]
+    assert told[-1].data["result"] == 'SAID {"CITY":"ROME","CELSIUS":21}'
