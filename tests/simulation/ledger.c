@@ -775,9 +775,6 @@ const char *ledger_settle(struct ledger *ledger)
     bool is_live = ledger->is_started && ledger->ended == EVENT_NONE;
     LAW("only-ended-runs-return-inputs", !is_live || ledger->inputs_returned == 0);
     LAW("who-takes-an-input-asks-its-model", !ledger->is_steered);
-    LAW("a-callback-that-fails-fails-the-run",
-        !is_live || !ledger->has_callback_failed || ledger->is_turn_refused);
-    ledger->amends = 0;
     LAW("live-runs-owe-something", !is_live || ledger->open_count > 0);
     for (uint32_t id = 1; is_live && id <= ledger->effect_count; id++) {
         const struct ledger_effect *effect = &ledger->effects[id];
@@ -798,5 +795,5 @@ const char *ledger_settle(struct ledger *ledger)
     LAW("nothing-new-while-cancelling",
         !is_live || !ledger->is_cancelling || wait_count(ledger) == 0);
     LAW("waits-max", !is_live || wait_count(ledger) <= 32);
-    return NULL;
+    return ledger_settle_callbacks(ledger, is_live);
 }

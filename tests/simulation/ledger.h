@@ -125,6 +125,8 @@ void ledger_end_callback(struct ledger *ledger, const struct ledger_effect *call
 const char *ledger_amend(struct ledger *ledger, const struct event *event);
 const char *ledger_begin_turn(struct ledger *ledger);
 const char *ledger_complete(const struct ledger *ledger);
+/* A command has been decided in full. */
+const char *ledger_settle_callbacks(struct ledger *ledger, bool is_live);
 /* After the last event of a transition: what must be true between transitions. */
 const char *ledger_settle(struct ledger *ledger);
 /* Whether the engine's state says what the ledger says. */

@@ -157,3 +157,11 @@ const char *ledger_complete(const struct ledger *ledger)
         !ledger->has_callback_failed || ledger->is_turn_refused);
     return NULL;
 }
+
+const char *ledger_settle_callbacks(struct ledger *ledger, bool is_live)
+{
+    LAW("a-callback-that-fails-fails-the-run",
+        !is_live || !ledger->has_callback_failed || ledger->is_turn_refused);
+    ledger->amends = 0;
+    return NULL;
+}
