@@ -371,13 +371,17 @@ void session_feed(struct hosts *hosts, struct host_session *session)
         session_write(hosts, session);
         return;
     }
-    owed->is_over = !is_wanted(hosts, session, &owed->cursor) ||
-                    !hosts->options.read_facts(hosts->options.context, &owed->cursor, &facts);
-    if (!owed->is_over && (facts.count > 0 || facts.is_last)) {
-        owed->is_over = facts.is_last;
+    struct task_ref task = owed->cursor.task;
+    bool wanted = is_wanted(hosts, session, &owed->cursor);
+    bool read = wanted && hosts->options.read_facts(hosts->options.context, &owed->cursor, &facts);
+    owed->is_over = !read || facts.is_last;
+    if (read && (facts.count > 0 || facts.is_last)) {
         session_send_unnumbered(
             hosts, session,
             &(struct server_message){.kind = SERVER_MESSAGE_FACTS, .facts = &facts});
+    }
+    if (wanted && !read) { /* It would work on, beside whatever has its slot. */
+        hosts_stop(hosts, task, STOP_LEASE_LOST);
     }
     session_write(hosts, session);
 }

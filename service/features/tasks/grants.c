@@ -159,7 +159,6 @@ bool task_read_facts(struct partition *partition, struct facts_cursor *cursor,
 {
     status read = read_piece(partition, cursor, ret);
     if (!status_is_ok(read)) {
-        hosts_release(partition->hosts, cursor->task);
         struct host_loss loss = {.task = cursor->task,
                                  .epoch = cursor->epoch,
                                  .is_excused = store_may_pass(read),

@@ -20,7 +20,7 @@ void task_note_loss(struct partition *partition, const struct host_loss *loss);
 /* After the commit: no host took it, so it stands among the ready ones. */
 void task_stand_ready(struct partition *partition, struct live_run *run, uint32_t effect);
 
-/* For hosts_options.read_facts. A task whose facts can't be read is lost. */
+/* For hosts_options.read_facts. A task whose facts can't be read is lost; its host must know. */
 bool task_read_facts(struct partition *partition, struct facts_cursor *cursor,
                      struct host_facts *ret);
 

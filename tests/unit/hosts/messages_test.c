@@ -303,9 +303,17 @@ static bool three_pieces(void *context, struct facts_cursor *cursor, struct host
     return true;
 }
 
-static void begin_pieces(struct fixture *fixture, struct test_link *link)
+/* The second of them cannot be read. */
+static bool one_piece(void *context, struct facts_cursor *cursor, struct host_facts *ret)
 {
-    fixture_init(fixture, &(struct hosts_options){.read_facts = three_pieces});
+    return cursor->told == 0 && three_pieces(context, cursor, ret);
+}
+
+static void begin_pieces_by(struct fixture *fixture, struct test_link *link,
+                            bool (*read)(void *context, struct facts_cursor *cursor,
+                                         struct host_facts *ret))
+{
+    fixture_init(fixture, &(struct hosts_options){.read_facts = read});
     connect_host(fixture, link, "h", 8, "a");
     dispatch(fixture, "a", 1, 1);
     link_next(link, SERVER_MESSAGE_TASK);
@@ -313,6 +321,11 @@ static void begin_pieces(struct fixture *fixture, struct test_link *link)
                      (struct facts_cursor){.task = task_number(1), .until = 9});
     send_outcome(fixture, 1, "behind");
     assert_int_equal(link_next(link, SERVER_MESSAGE_OUTCOME)->seq, 2);
+}
+
+static void begin_pieces(struct fixture *fixture, struct test_link *link)
+{
+    begin_pieces_by(fixture, link, three_pieces);
 }
 
 static void expect_pieces(struct test_link *link, uint32_t from)
@@ -369,6 +382,25 @@ static void pieces_end_with_their_task(void **state)
     acknowledge(&fixture, &link, 2);
     hosts_flush(fixture.hosts);
     expect_pieces(&link, 6);
+    fixture_fini(&fixture);
+}
+
+/* Else it would work on, in a slot that has something else by then. */
+static void who_cannot_be_told_the_rest_is_stopped(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    begin_pieces_by(&fixture, &link, one_piece);
+    hosts_flush(fixture.hosts);
+    assert_int_equal(link_next(&link, SERVER_MESSAGE_FACTS)->first, 0);
+    assert_string_equal(link_next(&link, SERVER_MESSAGE_OUTCOME)->text, "behind");
+    const struct wire *stop = link_next(&link, SERVER_MESSAGE_STOP);
+    assert_int_equal(stop->task.epoch, 1);
+    assert_int_equal(stop->stop, STOP_LEASE_LOST);
+    assert_true(link_is_quiet(&link));
+    assert_int_equal(fixture_stats(&fixture).held, 0);
+    assert_false(hosts_owe_pieces(fixture.hosts));
     fixture_fini(&fixture);
 }
 
@@ -599,6 +631,7 @@ int main(void)
         cmocka_unit_test(is_fed_as_it_reads),
         cmocka_unit_test(pieces_follow_their_message),
         cmocka_unit_test(pieces_end_with_their_task),
+        cmocka_unit_test(who_cannot_be_told_the_rest_is_stopped),
         cmocka_unit_test(a_hello_acknowledges_pieces),
         cmocka_unit_test(acknowledges_once_there_is_room),
         cmocka_unit_test(the_engine_refuses),
