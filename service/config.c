@@ -51,8 +51,6 @@ static const struct config_row rows[] = {
      "Bytes of a run's input; less than message-bytes-max."},
     {"history-bytes-max", CONFIG_NUMBER, AT(history_bytes_max), "1073741824", 65536, 1099511627776,
      "Bytes of a run's history; a run that passes it fails with HISTORY_TOO_LARGE."},
-    {"fork-bytes-max", CONFIG_NUMBER, AT(fork_bytes_max), "67108864", 65536, 1073741824,
-     "Bytes of history that a fork or a retry copies; it is one commit."},
     {"connection-idle-s", CONFIG_NUMBER, AT(connection_idle_s), "1800", 10, 7 * 24 * 3600,
      "Seconds without a call after which a connection is closed."},
     {"run-timeout-ms", CONFIG_NUMBER, AT(run_timeout_ms), "86400000", 1, 366 * MS_PER_DAY,

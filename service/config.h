@@ -30,7 +30,6 @@ struct config {
     uint64_t message_bytes_max;
     uint64_t input_bytes_max;
     uint64_t history_bytes_max;
-    uint64_t fork_bytes_max;
     uint64_t connection_idle_s;
     uint64_t run_timeout_ms;
     uint64_t lease_ms;

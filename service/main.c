@@ -200,7 +200,6 @@ static status run(const struct config *config, struct arena *arena, const sigset
         .watchers_in_all_max = config->watchers_in_all_max,
         .input_bytes_max = config->input_bytes_max,
         .history_bytes_max = config->history_bytes_max,
-        .fork_bytes_max = config->fork_bytes_max,
         .lease_ms = config->lease_ms,
         .redial_ms = config->redial_ms,
         .run_timeout_ms = config->run_timeout_ms,

@@ -334,6 +334,22 @@ static Polos__V1__Waiting *waiting_of_try(const struct tried_step *tried, struct
     return waiting;
 }
 
+/* All else that is open there was the other run's. */
+static Polos__V1__Waiting *waiting_for_copy(const struct run *state, struct arena *arena)
+{
+    Polos__V1__Waiting *waiting = arena_alloc(arena, sizeof(*waiting));
+    assert(!engine_is_terminal(state));
+    polos__v1__waiting__init(waiting);
+    waiting->kind = POLOS__V1__WAITING__KIND__KIND_COPY;
+    waiting->since = times_instant(arena, state->started_ms);
+    waiting->message =
+        text_of(arena, arena_printf(arena,
+                                    "its history is being copied from the run it is a fork of; %u "
+                                    "events are there",
+                                    state->seq));
+    return waiting;
+}
+
 /* A parked task is nobody's affair; what its code waits for is listed by itself. */
 static bool is_shown(const struct effect *effect)
 {
@@ -351,6 +367,12 @@ void run_waiting(const struct run_known *known, struct arena *arena, Polos__V1__
     }
     size_t tried_count = known->facts->tried_count;
     run->waiting = arena_alloc(arena, (ENGINE_EFFECTS_MAX + tried_count) * sizeof(*run->waiting));
+    if (known->report != NULL && known->report->is_copying) {
+        run->status =
+            POLOS__V1__RUN_STATUS__RUN_STATUS_WAITING; /* Whatever its copied facts say. */
+        run->waiting[run->n_waiting++] = waiting_for_copy(state, arena);
+        return;
+    }
     for (size_t i = 0; i < state->effect_count; i++) {
         if (is_shown(&state->effects[i])) {
             run->waiting[run->n_waiting++] = waiting_for(known, i, arena);

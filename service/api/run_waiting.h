@@ -17,7 +17,8 @@ struct run_known {
     str failure; /* Of the last model call, or attempt of the run, that failed. */
 };
 
-/* Fills `waiting`; nothing for a run that has ended. */
+/* Fills `waiting`; nothing for a run that has ended. One whose history is being copied waits for
+ * that alone, and its status says that it waits. */
 void run_waiting(const struct run_known *known, struct arena *arena, Polos__V1__Run *run);
 
 #endif

@@ -39,6 +39,7 @@ enum index_kind {
     INDEX_SCHEDULE_PAUSE = 22, /* its cause; key: as INDEX_SCHEDULE */
     INDEX_TOPIC = 23, /* topic_rows.h; key: the topic's name */
     INDEX_TOPICS_NAMED = 24, /* topic_rows.h */
+    INDEX_COPY = 25, /* copy_row.h */
     INDEX_LOOKED = 28, /* wait_rows.h; key: the topic's hash */
     INDEX_VERSION = 40, /* definition_rows.h */
     INDEX_VERSION_TIME = 41, /* definition_rows.h */

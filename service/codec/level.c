@@ -37,6 +37,7 @@ enum level level_of_index(uint8_t kind)
         [INDEX_WORKFLOW_OFFER] = LEVEL_FIRST,
         [INDEX_TREE_FACTS] = LEVEL_ORDER,
         [INDEX_RUN_TREES_BUILT] = LEVEL_LISTED,
+        [INDEX_COPY] = LEVEL_COPIES,
     };
     bool is_known = kind < sizeof(levels) && levels[kind] != 0;
     return is_known ? (enum level)levels[kind] : LEVEL_NEWEST;

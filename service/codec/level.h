@@ -43,7 +43,9 @@ enum level {
     LEVEL_LISTED = 11,
     /* Callbacks of agents: it would not ask them. */
     LEVEL_CALLBACKS = 12,
-    LEVEL_NEWEST = LEVEL_CALLBACKS,
+    /* Runs whose history is still being copied: it would let them work with half of it. */
+    LEVEL_COPIES = 13,
+    LEVEL_NEWEST = LEVEL_COPIES,
 };
 
 /* Of a row that is put. A kind that this release does not know is of the newest level. */

@@ -128,11 +128,29 @@ static void name_callbacks(struct partition *partition, const struct live_run *r
     }
 }
 
+/* False: it is about what is the other run's. */
+static bool cut_copy(struct partition *partition, struct live_run *run, enum command_kind kind)
+{
+    if (kind != COMMAND_CANCEL && kind != COMMAND_FAIL) {
+        return false;
+    }
+    features_tell(partition, copy_cut, run);
+    assert(!run->is_copying);
+    return true;
+}
+
 enum verdict command_submit(struct partition *partition, struct live_run *run,
                             struct command *command)
 {
     struct decision *decision = &partition->commands->decision;
     command->now_ms = partition->now_ms;
+    if (run->is_copying && command->kind == COMMAND_CANCEL && run->state.is_cancelling) {
+        return VERDICT_DONE_BEFORE; /* As the other run was. */
+    }
+    if (run->is_copying && !cut_copy(partition, run, command->kind)) {
+        partition->stats.stale++;
+        return VERDICT_STALE;
+    }
     name_callbacks(partition, run, command);
     enum verdict verdict = engine_decide(&run->state, command, decision);
     partition->stats.commands++;
@@ -153,51 +171,30 @@ enum verdict command_submit(struct partition *partition, struct live_run *run,
     return VERDICT_OK;
 }
 
-void command_replay(struct partition *partition, struct live_run *run,
-                    const struct decision *decision)
+void command_copy(struct partition *partition, struct live_run *run,
+                  const struct decision *decision)
 {
-    assert(!run->is_touched); /* It is not in the batch before command_replay_commit(). */
-    str record = encode(partition, decision, run->state.seq + 1);
-    runs_keep_record(run, record);
-    run->history_bytes += record.len;
-    for (size_t i = 0; i < decision->count; i++) {
-        const struct event *event = &decision->events[i];
-        engine_apply(&run->state, event);
-        if (event->kind == EVENT_RUN_STARTED) {
-            runs_begun(partition, run, &event->run_started.spec);
-        }
-    }
-}
-
-void command_replay_commit(struct partition *partition, struct live_run *run)
-{
-    uint32_t seq = 1;
-    assert(run->record_count > 0 && !run->row_written);
+    assert(run->is_copying && decision->count > 0);
     runs_touch(partition, run);
-    for (size_t i = 0; i < run->record_count; i++) {
-        char key[KEY_BYTES_MAX];
-        size_t cursor = 0;
-        struct codec_entry entry;
-        bool at_end = false;
-        store_batch_put(&partition->batch, STORE_JOURNAL,
-                        key_journal(key, partition->options.space, run->state.id, seq),
-                        run->records[i]);
-        while (status_is_ok(codec_next(run->records[i], &cursor, &entry, &at_end)) && !at_end) {
-            seq = entry.seq + 1;
-            store_batch_raise(&partition->batch, level_of_event(entry.kind));
-        }
+    if (run->state.seq == 0) {
+        assert(decision->events[0].kind == EVENT_RUN_STARTED);
+        runs_begun(partition, run, &decision->events[0].run_started.spec);
     }
-    assert(seq == run->state.seq + 1);
-    assert(run->is_touched);
-    features_tell(partition, run_copied, run);
-    if (run->state.kind != RUN_KIND_AGENT) {
-        runs_keep_first(run);
+    put_record(partition, run, decision);
+    for (size_t i = 0; i < decision->count; i++) {
+        features_tell(partition, event_copied, run, &decision->events[i]);
+        engine_apply(&run->state, &decision->events[i]);
     }
+    partition->stats.events += decision->count;
+    put_snapshot(partition, run);
 }
 
 void command_recover(struct partition *partition, struct live_run *run)
 {
     assert(!engine_is_terminal(&run->state));
+    if (run->is_copying) {
+        return;
+    }
     features_tell(partition, recover, run);
     timers_arm(partition->timers, run->state.id, engine_next_deadline(&run->state));
 }

@@ -17,15 +17,17 @@ struct commands *commands_new(void);
 void commands_free(struct commands *commands); /* Accepts NULL. */
 
 /* Decides, writes the events into the batch, applies them, and lets the features do what follows
- * from them. Sets the command's now_ms. Anything but VERDICT_OK changed nothing. */
+ * from them. Sets the command's now_ms. Anything but VERDICT_OK changed nothing. Of
+ * one that is_copying the copy ends where it is when it is cancelled or fails; all else is stale.
+ */
 enum verdict command_submit(struct partition *partition, struct live_run *run,
                             struct command *command);
-/* For a copy of another run's facts: applies a transition as it is and keeps its record. */
-void command_replay(struct partition *partition, struct live_run *run,
-                    const struct decision *decision);
-/* Writes the kept records, and the index rows of what is open, into the batch. */
-void command_replay_commit(struct partition *partition, struct live_run *run);
-/* What the run's effects need again after a restart or a failed commit. */
+/* For a run that is_copying: a transition of the other run goes into the batch as it is. Nothing
+ * follows from it before the copy is whole. */
+void command_copy(struct partition *partition, struct live_run *run,
+                  const struct decision *decision);
+/* What the run's effects need again after a restart, a failed commit or a copy. Nothing is done for
+ * one that is_copying. */
 void command_recover(struct partition *partition, struct live_run *run);
 
 #endif

@@ -94,8 +94,14 @@ struct feature {
     bool (*keeps)(void *self, const struct live_run *run);
     /* It goes from memory: so does what its room holds. */
     void (*run_leaves)(void *self, struct live_run *run);
-    /* The kept records of a copy go into the batch: so do its index rows. */
+    /* Another run's fact becomes one of this run, which is_copying; it is not applied yet. Rows by
+     * which the run itself is found go into the batch; none by which it would be woken. */
+    void (*event_copied)(void *self, struct live_run *run, const struct event *event);
+    /* All of them are there, and the run goes on: so do the rows by which it is woken. */
     void (*run_copied)(void *self, struct live_run *run);
+    /* It is cancelled or fails while it is_copying: its history ends where the copy is, and it is a
+     * run like others from now on. */
+    void (*copy_cut)(void *self, struct live_run *run);
     /* The run is deleted: so are its rows, by the batch. spec, row: as far as they can be read,
      * else NULL. */
     void (*run_deleted)(void *self, uuid run, const struct run_spec *spec,

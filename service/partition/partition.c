@@ -37,8 +37,6 @@ static void set_defaults(struct partition_options *options)
     options->input_bytes_max = options->input_bytes_max == 0 ? 1 << 20 : options->input_bytes_max;
     options->run_timeout_ms =
         options->run_timeout_ms == 0 ? 24 * 3600 * 1000 : options->run_timeout_ms;
-    options->fork_bytes_max =
-        options->fork_bytes_max == 0 ? (size_t)64 << 20 : options->fork_bytes_max;
     options->history_bytes_max =
         options->history_bytes_max == 0 ? (size_t)1 << 30 : options->history_bytes_max;
     options->snapshot_every = options->snapshot_every == 0 ? 64 : options->snapshot_every;

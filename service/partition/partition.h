@@ -48,7 +48,6 @@ struct partition_options {
     size_t input_bytes_max; /* 0: 1 MiB. */
     uint64_t lease_ms; /* 0: 15,000. */
     uint64_t redial_ms; /* 0: 5,000. */
-    size_t fork_bytes_max; /* Of the records that a fork copies, in one commit; 0: 64 MiB. */
     size_t history_bytes_max; /* Of a run's records; 0: 1 GiB. */
     uint64_t run_timeout_ms; /* Default for a start that says none; 0: 24 hours. */
     uint32_t snapshot_every; /* Events; 0: 64. */

@@ -27,6 +27,8 @@ struct operation {
     size_t request_bytes; /* Of the struct that begins with struct request. */
     /* Carried out after the round's commit: it answers what is durable. */
     bool is_read;
+    /* Handled also while its run is_copying; the others wait until that has its whole history. */
+    bool is_for_copies;
     /* Answers, now or later, by one of the functions below. */
     void (*handle)(struct partition *partition, struct request *request);
 };

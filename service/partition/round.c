@@ -22,6 +22,14 @@ uint64_t round_waiting(const struct partition *partition)
     return count;
 }
 
+/* A run whose history is still being copied is not for it yet. */
+static bool comes_early(const struct partition *partition, const struct request *request)
+{
+    const struct live_run *run =
+        uuid_is_zero(request->run) ? NULL : runs_find(partition, request->run);
+    return run != NULL && run->is_copying && !request->operation->is_for_copies;
+}
+
 static void handle_inbox(struct partition *partition)
 {
     if (partition->requests.pending == NULL) {
@@ -37,6 +45,8 @@ static void handle_inbox(struct partition *partition)
         assert(before >= request->bytes);
         if (request->operation->is_read) {
             act_read(partition, request);
+        } else if (comes_early(partition, request)) {
+            partition_post_always(partition, request);
         } else {
             request->operation->handle(partition, request);
         }

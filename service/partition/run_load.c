@@ -115,7 +115,7 @@ static void note_loaded(struct partition *partition, struct live_run *run)
     run->row_written = true;
     run->alarm_ms = alarm_of(&run->row);
     run->durable_seq = run->state.seq;
-    timers_arm(partition->timers, run->state.id, engine_next_deadline(&run->state));
+    timers_arm(partition->timers, run->state.id, run->row.next_deadline_ms);
 }
 
 /* What it was to be read for before was not done. */

@@ -29,6 +29,7 @@ struct live_run {
     bool row_written;
     bool is_touched;
     bool is_forgotten; /* See runs_forget(). */
+    bool is_copying; /* The history it begins with is not all there: nothing is done for it yet. */
     bool needs_recovery;
     bool was_unread; /* It needs recovery because it could not be read before. */
     bool is_resting; /* Which list it is in. */

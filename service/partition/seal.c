@@ -48,7 +48,12 @@ void seal_row(struct partition *partition, struct live_run *run, struct run_row 
     ret->last_seq = run->state.seq;
     ret->deployment = run->state.deployment;
     ret->begun_ms = run->state.begun_ms;
-    if (ret->status == RUN_STATUS_WAITING) {
+    if (run->is_copying) {
+        assert(!engine_is_terminal(&run->state));
+        ret->status = RUN_STATUS_WAITING;
+        ret->next_deadline_ms = 0;
+        ret->load = true;
+    } else if (ret->status == RUN_STATUS_WAITING) {
         put_ready(run, ret);
         features_tell(partition, seal, run, ret);
     } else {

@@ -81,6 +81,7 @@ static struct sim_run *open_run(struct world *world, uuid id, const struct event
     laws_clockwork_open(world, run, spec);
     run->is_fork = !run->is_by_machine && world_find_marked(world, spec->input) != NULL;
     run->is_copying = run->is_fork;
+    run->is_half = run->is_fork && laws_copies_foresees(world, id);
     laws_queues_open(world, run, spec);
     check_space(world, run);
     world->counts.forks += run->is_fork;
@@ -253,6 +254,7 @@ static void take_record(struct world *world, uuid id, uint32_t first_seq, str re
     }
     if (world_is_well(world)) {
         note_size(world, run, record.len);
+        run->records_put++;
         const char *law = ledger_settle(&run->ledger);
         world_expect(world, law == NULL, law);
         run->kinds[run->ledger.events - 1] |= 0x80;
@@ -366,7 +368,7 @@ static void check_ready(struct world *world, const struct sim_run *run)
                  "rows-say-when-to-wake");
 }
 
-static void check_run(struct world *world, const struct sim_run *run)
+static void check_run(struct world *world, struct sim_run *run)
 {
     static const uint32_t ended[EVENT_COUNT] = {
         [EVENT_RUN_COMPLETED] = 3,
@@ -379,12 +381,13 @@ static void check_run(struct world *world, const struct sim_run *run)
     world_expect(world, law == NULL, law);
     bool has_ended = run->ledger.ended != EVENT_NONE;
     world_expect(world, run->has_active_row == !has_ended, "live-runs-are-in-the-active-table");
-    uint32_t standing =
-        has_ended ? ended[run->ledger.ended] : (engine_is_waiting(&run->folded) ? 2 : 1);
+    bool waits = run->is_half || engine_is_waiting(&run->folded);
+    uint32_t standing = has_ended ? ended[run->ledger.ended] : (waits ? 2 : 1);
     world_expect(world, run->row.status == standing, "lists-know-the-status");
     if (!has_ended && !run->row.load) {
         check_ready(world, run);
     }
+    laws_copies_check(world, run);
 }
 
 void laws_take(struct world *world, const struct store_batch *batch)
@@ -393,10 +396,12 @@ void laws_take(struct world *world, const struct store_batch *batch)
     struct store_entry entry;
     world_mix(world, buf_str(&batch->bytes));
     world->events_before = world->event_number;
+    world->batch = batch;
     while (store_batch_next(batch, &cursor, &entry) && world_is_well(world)) {
         take_entry(world, &entry);
         arena_reset(&scratch);
     }
+    world->batch = NULL;
     for (size_t i = 0; i < world->run_count && world_is_well(world); i++) {
         if (world->runs[i]->is_changed) {
             check_run(world, world->runs[i]);
@@ -410,7 +415,9 @@ void laws_take(struct world *world, const struct store_batch *batch)
     }
     for (size_t i = 0; i < world->run_count; i++) {
         world->runs[i]->is_changed = false;
-        world->runs[i]->is_copying = false;
+        world->runs[i]->is_copying = world->runs[i]->is_half;
+        world->runs[i]->is_whole_now = false;
+        world->runs[i]->records_put = 0;
     }
 }
 
@@ -435,7 +442,8 @@ static void check_live(struct world *world, struct sim_run *run)
         run->compared_seq = live->state.seq;
     }
     world_expect(world, is_same, "fold-is-live");
-    if (live->needs_recovery) {
+    world_expect(world, live->is_copying == run->is_half, "half-a-copy-is-known-as-one");
+    if (live->needs_recovery || run->is_half) {
         return;
     }
     bool is_calling = run->folded.phase == PHASE_MODEL && !engine_is_waiting(&run->folded);
@@ -458,6 +466,9 @@ static void check_slots(struct world *world)
     hosts_stats(world->partition->hosts, &stats);
     for (size_t i = 0; i < world->live_count; i++) {
         const struct ledger *ledger = &world->live[i]->ledger;
+        if (world->live[i]->is_half) {
+            continue;
+        }
         for (uint32_t id = 1; id <= ledger->effect_count; id++) {
             const struct ledger_effect *effect = ledger_open(ledger, id);
             if (world->live[i]->is_damaged) {

@@ -249,7 +249,7 @@ void laws_owed_check(struct world *world)
                      "a-trees-row-counts-its-live-runs");
     }
     for (size_t i = 0; i < world->live_count && world_is_well(world); i++) {
-        if (world->live[i]->is_fork) {
+        if (world->live[i]->is_fork && !world->live[i]->is_half) {
             check_successor(world, world->live[i]);
         }
     }

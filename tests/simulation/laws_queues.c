@@ -66,7 +66,7 @@ void laws_queues_open(struct world *world, struct sim_run *run, const struct run
 static const struct ledger_effect *body_of(const struct sim_run *run)
 {
     const struct ledger_effect *effect =
-        run->queue == WORLD_QUEUES || run->ledger.ended != EVENT_NONE
+        run->queue == WORLD_QUEUES || run->ledger.ended != EVENT_NONE || run->is_half
             ? NULL
             : ledger_open(&run->ledger, 1);
     assert(effect == NULL || effect->kind == EFFECT_BODY);

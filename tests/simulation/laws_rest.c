@@ -172,6 +172,7 @@ void laws_check_rest(struct world *world, uint64_t due_ms)
         if (run->is_damaged) {
             continue;
         }
+        world_expect(world, !run->is_half, "half-a-copy-does-not-rest");
         check_tasks(world, run, due_ms);
         check_deadline(world, run, due_ms);
         check_awaited(world, run);

@@ -412,6 +412,7 @@ void laws_take_link(struct world *world, const struct store_entry *entry)
     laws_queues_take(world, kind, tail, entry);
     laws_clockwork_take(world, kind, tail, entry);
     laws_owed_take(world, kind, tail, entry);
+    laws_copies_take(world, kind, tail, entry);
     if (kind != INDEX_CHILD && kind != INDEX_SUSPENSION && kind != INDEX_AWAIT &&
         kind != INDEX_AWAIT_TYPE && kind != INDEX_ALARM) {
         return;
@@ -457,6 +458,9 @@ static size_t check_rows(struct world *world, const struct sim_run *run)
     for (size_t i = 0; i < run->wait_count; i++) {
         const struct sim_wait *wait = &run->waits[i];
         bool is_there = true;
+        if (run->is_half) {
+            continue; /* Nobody is to find it yet. */
+        }
         if (wait->is_open && wait->kind == EFFECT_SUSPENSION) {
             is_there = has_row(world, INDEX_SUSPENSION,
                                suspension_row_tail(wait->since_ms, run->id, wait->effect));
@@ -490,7 +494,7 @@ void laws_check_commit(struct world *world)
         if (!uuid_is_zero(run->parent)) {
             check_child(world, run);
         }
-        if (run->is_copying) {
+        if (run->is_copying && !run->is_half && !run->is_whole_now) { /* Else its time runs. */
             check_fork(world, run);
         }
         if (run->is_changed && !run->is_fork) {

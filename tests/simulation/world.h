@@ -40,6 +40,7 @@
 #define TESTS_SIMULATION_WORLD_H
 
 #include "service/base/failure.h"
+#include "service/codec/copy_row.h"
 #include "service/codec/owed_row.h"
 #include "service/codec/schedule_row.h"
 #include "service/features/features.h"
@@ -193,7 +194,12 @@ struct sim_run {
     bool answer_fits; /* What its model said last fits WORLD_OUTPUT_SCHEMA. */
     bool is_by_machine; /* A tick or an event started it. */
     bool is_fork;
-    bool is_copying; /* The commit at hand holds another run's facts. */
+    bool is_copying; /* The commit at hand may hold another run's facts. */
+    bool is_half; /* Its copy's row is there: it has not all facts it begins with. */
+    bool is_whole_now; /* With the commit at hand it has, or is to have no more. */
+    bool was_cut; /* Its copy ended where it was, since it was cancelled or failed. */
+    struct copy_row copy; /* Where it was half. */
+    size_t records_put; /* By the commit at hand. */
     uint64_t due_ms; /* What it is due for by its facts, ... */
     uint64_t due_since_ms; /* ... since this true time. */
     bool is_told; /* Its parent was. */
@@ -223,7 +229,7 @@ struct world_counts {
     uint64_t snapshots, stalls, snubs, stale, facts_read;
     uint64_t cuts, freezes;
     uint64_t pieces, full_streams, large_batches, waits, parks, children, answers, kept, published,
-        dropped, awaited, forks, retries, cleanups;
+        dropped, awaited, forks, retries, cleanups, pieces_copied, copies_in_pieces, copies_cut;
     uint64_t owed, damaged, orphans, deletions, given_up, tries;
     uint64_t reads, feeds, suspended, undefined, admissions, beginnings, ticks, ticks_skipped,
         batches, rests, unwanted, releases, ticks_called;
@@ -374,6 +380,7 @@ struct world {
     bool trace;
     bool calm;
     bool is_deleting; /* All is over, and commits fail all the same. */
+    const struct store_batch *batch; /* While the laws take it. */
     const char *broken;
     char detail[256];
     uint64_t digest; /* Of all that was committed and sent. */
@@ -530,6 +537,11 @@ void laws_judge_refusal(struct world *world, const struct sim_resume *resume,
                         const struct failure *failure);
 
 /* laws_owed.c: trees, and what is owed in them */
+/* laws_copies.c: a copy is its source's, and does nothing before it is whole */
+bool laws_copies_foresees(const struct world *world, uuid id);
+void laws_copies_take(struct world *world, uint8_t kind, str tail, const struct store_entry *entry);
+void laws_copies_check(struct world *world, struct sim_run *run);
+
 void laws_owed_take(struct world *world, uint8_t kind, str tail, const struct store_entry *entry);
 bool sim_run_owes_end(const struct world *world, const struct sim_run *child); /* To its parent. */
 /* Of a run above it. */

@@ -280,13 +280,34 @@ static void drop(struct world *world, unsigned topic)
 
 /* ---- Forking, retrying, cancelling. ---- */
 
+static void cancel_half(struct world *world, void *context, uint64_t number)
+{
+    const struct sim_run *run = world_find_run(world, *(const uuid *)context);
+    (void)number;
+    if (run->is_half) {
+        world_cancel(world, run->id);
+    }
+}
+
+/* While it has a part of its history only, it can be cancelled. */
+static void meet_half(struct world *world, const struct sim_run *fork)
+{
+    if (fork != NULL && fork->is_half && world_below(world, 2) == 0) {
+        world_at(world, world_below(world, 20), cancel_half, (void *)&fork->id, 0);
+    }
+}
+
 static void judge_fork(struct world *world, const struct sim_run *source, uuid id,
                        uint32_t after_seq)
 {
     const struct sim_run *fork = world_find_run(world, id);
-    world_expect(world, fork != NULL && fork->ledger.events >= after_seq,
-                 "acknowledged-forks-are-durable");
-    world_expect(world, !world_is_well(world) || fork->times[after_seq - 1] == fork->times[0],
+    bool is_begun =
+        fork != NULL && (fork->is_half || fork->was_cut || fork->ledger.events >= after_seq);
+    world_expect(world, is_begun, "acknowledged-forks-are-durable");
+    if (!world_is_well(world) || fork->is_half || fork->was_cut) {
+        return; /* The rest is a law of copies. */
+    }
+    world_expect(world, fork->times[after_seq - 1] == fork->times[0],
                  "a-fork-ends-where-it-starts");
     for (uint32_t i = 0; i < after_seq && world_is_well(world); i++) {
         world_expect(world, (source->kinds[i] & 0x7f) == (fork->kinds[i] & 0x7f),
@@ -331,6 +352,8 @@ static void fork_done(struct request *request, const struct failure *failure)
         world_expect(it->base.world, is_end, "forks-begin-between-transitions");
         judge_copy_key(it, request);
         judge_fork(it->base.world, source, report_request(request)->ret->state.id, it->after_seq);
+        meet_half(it->base.world,
+                  world_find_run(it->base.world, report_request(request)->ret->state.id));
     } else if (it != NULL) {
         bool is_last = it->after_seq == source->ledger.events && source->ledger.ended != EVENT_NONE;
         bool may = failure->code == CODE_FAILED_PRECONDITION ||

@@ -69,7 +69,7 @@ MUTANTS = {
         "return !is_defined;": "return true;",
     }),
     "copies_are_not_pinned": ("A fork does not count among the runs of its version.", {
-        "pin_by_start(self, run, 1);": "(void)self, (void)run;",
+        "pin(self, &event->run_started.spec, 1);": "(void)self, (void)run;",
     }),
     "deleted_twice": ("Two who delete one version in a round are both told that they did.", {
         "if (at->is_under_way && str_equal(": "if (at == NULL && str_equal(",
@@ -283,7 +283,30 @@ MUTANTS = {
         },
     ),
     "fork_keeps_times": ("The facts of a fork keep the times they had.", {
-        "(int64_t)(fork->partition->now_ms - entry.time_ms)": "0",
+        "(int64_t)(partition->now_ms - point.time_ms)": "0",
+    }),
+    "fork_at_once": ("A fork copies all that it begins with in one round.", {
+        ".records_max = *budget, .bytes_max = *budget * BUDGET_BYTES, };":
+            ".records_max = 100000, .bytes_max = 100000000, };",
+    }),
+    "fork_begun_too_early": ("A fork goes on before it has all the facts it begins with.", {
+        "if (run->state.seq < copy->row.after_seq) { return OWED_GOES_ON; }":
+            "if (run->state.seq < copy->row.after_seq / 2) { return OWED_GOES_ON; }",
+        "assert(run->state.seq == row.after_seq);": "",
+    }),
+    "fork_forgotten": ("After a restart a run that is still copied is taken for a whole one.", {
+        "run->is_copying = !engine_is_terminal(&run->state) && *find(self, run->state.id) != NULL;":
+            "run->is_copying = self == NULL;",
+    }),
+    "half_fork_keeps_place": (
+        "A fork whose last piece was lost with its commit stays where it stood in a queue.",
+        {
+            """queue_order_leave(queues_in(partition), run->state.id); } else {
+                note(partition, run); }""": "} else { note(partition, run); }",
+        },
+    ),
+    "half_fork_is_heard": ("Who waits for an event is told of it while its history is copied.", {
+        "remember(room, state->seq + 1, event);": "note_set(self, run, state->seq + 1, event);",
     }),
     "handover_skips": (
         "A watcher that comes back in the middle of a record is not shown its rest.",
@@ -805,6 +828,8 @@ SEEN_AT = {
     "awaits_not_recovered": 585,
     "called_run_moves_ticks": 618,
     "deletion_of_anothers": 249,
+    "fork_at_once": 540,
+    "half_fork_keeps_place": 516,
     "list_row_lost_in_build": 229,
     "misfit_answers": 134,
     "misfit_drops_what_fits": 222,

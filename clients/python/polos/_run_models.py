@@ -111,6 +111,7 @@ WAITING_WORDS = {  # beside what a task is waited for, which is named as what it
     common_pb2.Waiting.KIND_SUSPENSION: "suspension",
     common_pb2.Waiting.KIND_EVENT: "event",
     common_pb2.Waiting.KIND_CHILDREN: "child",
+    common_pb2.Waiting.KIND_COPY: "copy",
 }
 
 

@@ -370,9 +370,12 @@ static void before_event(void *self, struct live_run *run, const struct event *e
     }
 }
 
-static void run_copied(void *self, struct live_run *run)
+static void event_copied(void *self, struct live_run *run, const struct event *event)
 {
-    pin_by_start(self, run, 1);
+    assert(run->is_copying);
+    if (event->kind == EVENT_RUN_STARTED) {
+        pin(self, &event->run_started.spec, 1);
+    }
 }
 
 static void seal(void *self)
@@ -484,7 +487,7 @@ const struct feature definitions_feature = {
            [ROUND_FAILED] = failed,
            [ROUND_OVER] = over},
     .before_event = before_event,
-    .run_copied = run_copied,
+    .event_copied = event_copied,
     .run_leaves = run_leaves,
     .stop = stop,
 };

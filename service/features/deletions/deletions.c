@@ -3,6 +3,7 @@
 #include "service/base/endian.h"
 #include "service/base/sys.h"
 #include "service/features/children/children.h"
+#include "service/features/forks/forks.h"
 #include "service/features/owed/owed.h"
 #include "service/features/suspensions/suspensions.h"
 #include "service/features/trees/trees.h"
@@ -94,7 +95,7 @@ static bool take_child(struct partition *partition, const struct owed *owed, uui
     enum erasable may = is_its ? erase_may(partition, child) : ERASABLE_GONE;
     assert(*budget > 0);
     *ret = STATUS_OK;
-    if (may == ERASABLE_LATER) {
+    if (may == ERASABLE_LATER || forks_copy_from(partition, child)) {
         return false;
     }
     --*budget;
@@ -225,7 +226,8 @@ static void handle_delete(struct partition *partition, struct request *request)
     if (is_refused(partition, request, &spec, may)) {
         return;
     }
-    if (may == ERASABLE_LATER || children_are_adopted(partition, spec.root)) {
+    if (may == ERASABLE_LATER || children_are_adopted(partition, spec.root) ||
+        forks_copy_from(partition, run)) {
         partition_post_always(partition, request);
         return;
     }
@@ -239,6 +241,7 @@ static void handle_delete(struct partition *partition, struct request *request)
 const struct operation delete_operation = {
     .name = "delete",
     .request_bytes = sizeof(struct request),
+    .is_for_copies = true,
     .handle = handle_delete,
 };
 
@@ -249,7 +252,7 @@ static void *start(struct partition *partition)
 
 static const struct owed_kind *const owed_kinds[] = {&delete_owed, NULL};
 static const struct feature *const uses[] = {
-    &children_feature, &owed_feature, &suspensions_feature, &trees_feature, NULL,
+    &children_feature, &forks_feature, &owed_feature, &suspensions_feature, &trees_feature, NULL,
 };
 
 const struct feature deletions_feature = {

@@ -1,5 +1,10 @@
 /*
  * forks: a new run that begins with the facts of another.
+ *
+ * The new run is there, under its id, when the fork is answered. Its history is copied as owed
+ * work, some in each round; until it is whole, the run is_copying: nothing is done for it, requests
+ * about it wait, and it is shown as one that waits for that. Its cancellation ends the copy where
+ * it is. What is there so far is durable: a restart goes on from it.
  */
 #ifndef SERVICE_FEATURES_FORKS_FORKS_H
 #define SERVICE_FEATURES_FORKS_FORKS_H
@@ -20,6 +25,9 @@ struct fork_request {
 extern const struct operation fork_operation;
 /* Of a failed run, from its last good fact. */
 extern const struct operation retry_operation;
+
+/* Whether some run's history is still being copied from this one's. */
+bool forks_copy_from(const struct partition *partition, uuid source);
 
 static inline struct fork_request *fork_request(struct request *request)
 {

@@ -75,12 +75,6 @@ static void run_loaded(void *self, struct live_run *run)
     }
 }
 
-/* With all the facts it begins with. */
-static void run_copied(void *self, struct live_run *run)
-{
-    look_at(self, run);
-}
-
 static void fail(struct histories *histories, uuid id)
 {
     struct partition *partition = histories->partition;
@@ -149,7 +143,6 @@ const struct feature histories_feature = {
     .at = {[ROUND_HEARD] = fail_full},
     .record_put = record_put,
     .run_loaded = run_loaded,
-    .run_copied = run_copied,
     .next_due_ms = next_due_ms,
     .stop = stop,
 };

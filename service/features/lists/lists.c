@@ -124,14 +124,13 @@ static void before_event(void *self, struct live_run *run, const struct event *e
 }
 
 /* A fork has its own start. */
-static void run_copied(void *self, struct live_run *run)
+static void event_copied(void *self, struct live_run *run, const struct event *event)
 {
     const struct lists *lists = self;
-    struct event started;
-    status read = runs_started(run, &lists->partition->round_arena, &started);
-    assert(status_is_ok(read)); /* It was folded from it. */
-    assert(started.kind == EVENT_RUN_STARTED);
-    put_start(lists->partition, run->state.id, &started.run_started.spec);
+    assert(run->is_copying);
+    if (event->kind == EVENT_RUN_STARTED) {
+        put_start(lists->partition, event->run_started.id, &event->run_started.spec);
+    }
 }
 
 static void run_deleted(void *self, uuid run, const struct run_spec *spec,
@@ -341,7 +340,7 @@ const struct feature lists_feature = {
     .load = load,
     .at = {[ROUND_BEGINS] = build, [ROUND_COMMITTED] = committed, [ROUND_FAILED] = failed},
     .before_event = before_event,
-    .run_copied = run_copied,
+    .event_copied = event_copied,
     .run_deleted = run_deleted,
     .next_due_ms = next_due_ms,
     .stop = stop,

@@ -404,7 +404,12 @@ static void after_decision(void *self, struct live_run *run, const struct event 
 /* Its place is taken before anybody asks for one. */
 static void reread(void *self, struct live_run *run)
 {
-    note(((struct queues_feature *)self)->partition, run);
+    struct partition *partition = ((const struct queues_feature *)self)->partition;
+    if (run->is_copying) { /* What its state says of a queue is another run's. */
+        queue_order_leave(queues_in(partition), run->state.id);
+    } else {
+        note(partition, run);
+    }
 }
 
 static void unreadable(void *self, uuid run, const struct failure *failure)

@@ -42,6 +42,7 @@ void report_run(struct partition *partition, struct live_run *run, struct arena 
     assert(run->state.seq > 0);
     *ret = (struct run_report){
         .is_in_memory = true,
+        .is_copying = run->is_copying,
         .state = run->state,
         .name = str_of(run->name),
         .history_bytes = run->history_bytes,
@@ -161,6 +162,7 @@ static void handle_cancel(struct partition *partition, struct request *request)
 const struct operation cancel_operation = {
     .name = "cancel",
     .request_bytes = sizeof(struct cancel_request),
+    .is_for_copies = true,
     .handle = handle_cancel,
 };
 

@@ -21,6 +21,7 @@ struct report_task {
 /* What the partition alone knows of a run; the rest is in the store. */
 struct run_report {
     bool is_in_memory; /* Else `state` and `name` are empty: what the store says holds. */
+    bool is_copying; /* The history it begins with is still being copied. */
     struct run state; /* All of it is durable. */
     str name;
     size_t history_bytes; /* Where it is in memory. */

@@ -182,75 +182,14 @@ void suspension_keys_note(struct suspension_keys *keys, const struct live_run *r
     }
 }
 
-/* The suspensions of a copy, by its own records. */
-struct asked {
-    struct asked *next;
-    uint32_t effect;
-    uint32_t owner;
-    uint64_t key;
-};
-
-struct copying {
-    struct suspension_keys *keys;
-    const struct live_run *run;
-    struct asked *asked; /* Not over yet. */
-};
-
-static void copy_ends(struct copying *copying, uint32_t effect, uint32_t owner, bool is_forgotten)
+void suspension_keys_copied(struct suspension_keys *keys, const struct live_run *run,
+                            const struct event *event)
 {
-    struct asked **link = &copying->asked;
-    assert(effect == 0 || owner == 0); /* One of them, or all of an owner's. */
-    while (*link != NULL) {
-        const struct asked *asked = *link;
-        bool is_it = effect != 0 ? asked->effect == effect : owner == 0 || asked->owner == owner;
-        if (!is_it) {
-            link = &(*link)->next;
-            continue;
-        }
-        if (!is_forgotten) {
-            note_over(copying->keys, copying->run, asked->key, asked->effect);
-        }
-        *link = asked->next;
-    }
-}
-
-static bool copy_event(void *context, uint32_t seq, const struct event *event)
-{
-    struct copying *copying = context;
-    uint32_t owner;
-    enum effect_kind kept;
-    note_place(copying->keys, copying->run, seq, event);
-    if (event->kind == EVENT_WAIT_SET && event->wait_set.kind == EFFECT_SUSPENSION) {
-        suspension_raise_level(copying->keys->partition, event);
-        struct asked *asked = arena_alloc(&copying->keys->partition->round_arena, sizeof(*asked));
-        *asked = (struct asked){
-            .next = copying->asked,
-            .effect = event->effect,
-            .owner = event->wait_set.owner,
-            .key = engine_key(event->wait_set.key),
-        };
-        copying->asked = asked;
-    } else if (event->kind == EVENT_WAIT_SETTLED) {
-        copy_ends(copying, event->effect, 0, false);
-    } else if (event_ends_waits(event, &owner, &kept)) {
-        copy_ends(copying, 0, owner, event->kind == EVENT_TASK_FAILED);
-    }
-    return true;
-}
-
-void suspension_keys_copied(struct suspension_keys *keys, const struct live_run *run)
-{
-    static const uint64_t kinds =
-        JOURNAL_KIND(EVENT_WAIT_SET) | JOURNAL_KIND(EVENT_WAIT_SETTLED) |
-        JOURNAL_KIND(EVENT_RESUME_KEPT) | JOURNAL_KIND(EVENT_TASK_SETTLED) |
-        JOURNAL_KIND(EVENT_TASK_FAILED) | JOURNAL_KIND(EVENT_CANCEL_REQUESTED);
-    struct copying copying = {.keys = keys, .run = run};
     assert(is_root(keys, run)); /* Those that are open are in its state. */
-    for (size_t i = 0; i < run->record_count; i++) {
-        status read = journal_record(run->records[i], kinds, &keys->partition->round_arena,
-                                     copy_event, &copying);
-        (void)read; /* It is one we keep and have read before. */
+    if (event->kind == EVENT_WAIT_SET && event->wait_set.kind == EFFECT_SUSPENSION) {
+        suspension_raise_level(keys->partition, event);
     }
+    suspension_keys_note(keys, run, event);
 }
 
 /* ---- What is found. ---- */

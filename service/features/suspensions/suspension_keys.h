@@ -39,8 +39,9 @@ void suspension_keys_round_over(struct suspension_keys *keys);
 /* The event is about to be applied. */
 void suspension_keys_note(struct suspension_keys *keys, const struct live_run *run,
                           const struct event *event);
-/* Rows for what the records in memory of a copy hold. */
-void suspension_keys_copied(struct suspension_keys *keys, const struct live_run *run);
+/* The event of another run is about to be applied to its copy. */
+void suspension_keys_copied(struct suspension_keys *keys, const struct live_run *run,
+                            const struct event *event);
 
 /* In the run, of this round too; if it has none and is a root, below it. DATA_LOSS: rows are
  * damaged. */

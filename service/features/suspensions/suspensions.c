@@ -536,9 +536,9 @@ static void before_event(void *self, struct live_run *run, const struct event *e
     suspension_keys_note(self, run, event);
 }
 
-static void run_copied(void *self, struct live_run *run)
+static void event_copied(void *self, struct live_run *run, const struct event *event)
 {
-    suspension_keys_copied(self, run);
+    suspension_keys_copied(self, run, event);
 }
 
 static void stop(void *self)
@@ -562,6 +562,6 @@ const struct feature suspensions_feature = {
             [ROUND_OVER] = round_over,
         },
     .before_event = before_event,
-    .run_copied = run_copied,
+    .event_copied = event_copied,
     .stop = stop,
 };

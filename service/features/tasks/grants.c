@@ -263,7 +263,8 @@ void task_grant(struct partition *partition, struct live_run *run, uint32_t id)
 {
     const struct effect *effect = engine_effect(&run->state, id);
     bool is_ready = effect != NULL && effect->state == EFFECT_READY && effect_is_task(effect);
-    if (is_ready && !queues_gate(partition, run, effect)) { /* Its queue says when. */
+    if (is_ready && !run->is_copying &&
+        !queues_gate(partition, run, effect)) { /* Its queue says when. */
         bool given = task_give(partition, run, id);
         (void)given; /* Or it stands among the ready ones. */
     }

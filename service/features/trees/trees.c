@@ -279,15 +279,6 @@ static void record_put(void *self, struct live_run *run, str record, uint32_t co
     }
 }
 
-static void run_copied(void *self, struct live_run *run)
-{
-    struct trees *trees = self;
-    struct tree_place *place = partition_room(trees->partition, run, &trees_feature);
-    assert(place->has_order && uuid_equal(place->root, run->state.id));
-    place->is_alone = true;
-    store_batch_raise(&trees->partition->batch, LEVEL_ORDER);
-}
-
 struct erasing {
     struct partition *partition;
     size_t left;
@@ -444,7 +435,6 @@ const struct feature trees_feature = {
         },
     .run_begun = run_begun,
     .record_put = record_put,
-    .run_copied = run_copied,
     .after_decision = after_decision,
     .run_deleted = run_deleted,
     .stop = stop,

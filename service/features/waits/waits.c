@@ -264,30 +264,69 @@ const struct wait_kind *waits_kind_for(struct partition *partition, enum step_re
     return waits->by_request[request];
 }
 
+/* What is remembered of the waits of a run whose history is copied; rows come when it is whole. */
+static void event_copied(void *self, struct live_run *run, const struct event *event)
+{
+    uint32_t owner;
+    enum effect_kind kept;
+    struct room *room = room_of(self, run);
+    const struct run *state = &run->state;
+    if (event->kind == EVENT_WAIT_SET) {
+        remember(room, state->seq + 1, event);
+    } else if (event->kind == EVENT_WAIT_SETTLED) {
+        forget(room, event->effect);
+    } else if (event_ends_waits(event, &owner, &kept)) {
+        for (uint32_t i = 0; i < state->effect_count; i++) {
+            const struct effect *effect = &state->effects[i];
+            if (effect_is_wait(effect) && effect->kind != kept &&
+                (owner == 0 || effect->owner == owner)) {
+                forget(room, effect->id);
+            }
+        }
+    }
+}
+
 struct restoring {
     struct waits *waits;
     struct live_run *run;
+    const struct live_wait *wait;
 };
 
 static bool restore_set(void *context, uint32_t seq, const struct event *event)
 {
     const struct restoring *restoring = context;
-    assert(event->kind == EVENT_WAIT_SET);
-    if (engine_effect(&restoring->run->state, event->effect) != NULL) {
-        note_set(restoring->waits, restoring->run, seq, event);
+    struct waits *waits = restoring->waits;
+    assert(event->kind == EVENT_WAIT_SET && seq > 0);
+    if (event->effect != restoring->wait->effect) {
+        return true;
     }
-    return true;
+    const struct wait_kind *kind = wait_kind_of(waits->partition, event->wait_set.kind);
+    if (kind != NULL && kind->set != NULL) {
+        kind->set(waits->partition, restoring->run, restoring->wait, event);
+    }
+    return false;
 }
 
-/* Index rows and memory of all open waits, from the records in memory. */
+static status restore(struct waits *waits, struct live_run *run, uint32_t effect)
+{
+    struct partition *partition = waits->partition;
+    struct restoring restoring = {.waits = waits, .run = run};
+    TRY(wait_find(partition, run, effect, &restoring.wait));
+    return journal_each_at(partition, run->state.id, restoring.wait->seq,
+                           JOURNAL_KIND(EVENT_WAIT_SET), &partition->round_arena, restore_set,
+                           &restoring);
+}
+
+/* Index rows of all open waits. */
 static void run_copied(void *self, struct live_run *run)
 {
     struct waits *waits = self;
-    struct restoring restoring = {waits, run};
-    for (size_t i = 0; i < run->record_count; i++) {
-        status read = journal_record(run->records[i], JOURNAL_KIND(EVENT_WAIT_SET),
-                                     &waits->partition->round_arena, restore_set, &restoring);
-        (void)read; /* It is one we keep and have read before. */
+    for (uint32_t i = 0; i < run->state.effect_count; i++) {
+        const struct effect *effect = &run->state.effects[i];
+        status read = effect_is_wait(effect) ? restore(waits, run, effect->id) : STATUS_OK;
+        if (!status_is_ok(read) && store_may_pass(read)) {
+            round_spoil(waits->partition, read);
+        }
     }
 }
 
@@ -355,6 +394,7 @@ const struct feature waits_feature = {
     .start = start,
     .before_event = before_event,
     .run_leaves = run_leaves,
+    .event_copied = event_copied,
     .run_copied = run_copied,
     .stop = stop,
 };

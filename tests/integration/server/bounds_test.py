@@ -1,6 +1,6 @@
 """Goal: what grows has a bound and a word for it: what waits for the engine, a run's history, what
-a fork copies, who watches. Callers beyond it are told, hosts are read from more slowly, and neither
-costs more memory or loses anything.
+a fork copies in a round, who watches. Callers beyond it are told, hosts are read from more slowly,
+and neither costs more memory or loses anything.
 Method: the real polosd with room for little; callers and a host that say much at once."""
 import json
 import sys
@@ -76,25 +76,63 @@ class Bounds(unittest.TestCase):
         self.assertEqual(len(server.history(run_id)), run.last_seq)
         self.assertRegex(server.log(), "history_large run=%s" % run_id)
 
-    def test_a_fork_has_a_limit(self):
-        """What would be copied in one commit; a fork at an earlier point is carried out."""
+    def test_a_fork_goes_on_in_pieces(self):
+        """A history of 40 MB is copied over kills, and is whole before anything is done for it."""
+        steps, size = 400, 100000
+
         def work(host, task):
-            for i in range(task.settled_count, 40):
-                host.step(task, i + 1, "s%d" % i, "x" * 4000)
+            for i in range(task.settled_count, steps):
+                host.step(task, i + 1, "s%d" % i, "x" * size)
             host.done(task, "ok")
 
-        server = self.serve("--fork-bytes-max=100000")
+        server = self.serve()
+        host = self.host(server, work)
+        run_id = server.start_workflow("w")
+        last = server.wait_ended(run_id, 60).last_seq
+        host.close()
+        fork = runs_pb2.RunServiceForkRequest(
+            run_id=run_id, after_seq=last - 2, idempotency_key="once")
+        copy = server.runs.Fork(fork).run
+        self.assertEqual((copy.status, [each.kind for each in copy.waiting]),
+                         (common_pb2.RUN_STATUS_WAITING, [common_pb2.Waiting.KIND_COPY]))
+        self.assertRegex(copy.waiting[0].message, r"is being copied .* \d+ events are there")
+        server.kill()
+        server.start()
+        again = server.runs.Fork(fork)
+        self.assertEqual((again.existed, again.run.id), (True, copy.id))
+        self.assertLess(again.run.last_seq, last - 2)
+        with self.assertRaises(grpc.RpcError) as refused:
+            server.runs.Delete(runs_pb2.RunServiceDeleteRequest(run_id=copy.id))
+        self.assertEqual(polosd.details_of(refused.exception)[0], "RUN_NOT_ENDED")
+        # It waits for the copy.
+        server.runs.Delete(runs_pb2.RunServiceDeleteRequest(run_id=run_id))
+        whole = server.get(copy.id)
+        self.assertGreaterEqual(whole.last_seq, last - 2)
+        self.assertNotIn(common_pb2.Waiting.KIND_COPY, [each.kind for each in whole.waiting])
+        self.host(server, work)
+        forked = server.wait_ended(copy.id, 60)
+        self.assertEqual((forked.result_json, forked.step_count), ('"ok"', steps))
+
+    def test_a_fork_is_cancelled_in_the_middle(self):
+        """It ends with what it has, and may be deleted; what it was made from is as it was."""
+        def work(host, task):
+            for i in range(task.settled_count, 400):
+                host.step(task, i + 1, "s%d" % i, "x" * 100000)
+            host.done(task, "ok")
+
+        server = self.serve()
         self.host(server, work)
         run_id = server.start_workflow("w")
-        last = server.wait_ended(run_id).last_seq
-        fork = runs_pb2.RunServiceForkRequest(run_id=run_id, after_seq=last - 3)
-        with self.assertRaises(grpc.RpcError) as refused:
-            server.runs.Fork(fork)
-        self.assertEqual((refused.exception.code().name, *polosd.details_of(refused.exception)[:2]),
-                         ("FAILED_PRECONDITION", "HISTORY_TOO_LARGE", "run_id"))
-        fork.after_seq = 10
-        forked = server.wait_ended(server.runs.Fork(fork).run.id)
-        self.assertEqual(forked.result_json, '"ok"')
+        last = server.wait_ended(run_id, 60).last_seq
+        copy = server.runs.Fork(
+            runs_pb2.RunServiceForkRequest(run_id=run_id, after_seq=last - 2)).run
+        server.runs.Cancel(runs_pb2.RunServiceCancelRequest(run_id=copy.id, cause="enough"))
+        ended = server.wait_ended(copy.id, 60)
+        self.assertEqual(ended.status, common_pb2.RUN_STATUS_CANCELLED)
+        self.assertLess(ended.step_count, 400)
+        self.assertEqual(len(server.history(copy.id)), ended.last_seq)
+        server.runs.Delete(runs_pb2.RunServiceDeleteRequest(run_id=copy.id))
+        self.assertEqual(server.get(run_id).last_seq, last)
 
     def test_watchers_have_a_limit_in_all(self):
         """Each of another run; one that leaves makes room."""

@@ -173,7 +173,7 @@ static const struct {
     size_t following_damaged;
 } requests[] = {
     {get_suspension, 0, 0}, {get_run, 0, 0},  {get_schedule, 0, 0}, {list_schedules, 0, 0},
-    {resume, 0, 1},         {fork_run, 0, 0}, {retry, 2, 2},        {start_agent, 0, 1},
+    {resume, 0, 1},         {fork_run, 0, 0}, {retry, 1, 3},        {start_agent, 0, 1},
     {publish, 0, 0},        {cancel, 1, 1},
 };
 

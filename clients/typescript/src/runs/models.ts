@@ -69,6 +69,7 @@ const WAITING_WORDS: Record<number, string> = {
   [Waiting_Kind.SUSPENSION]: "suspension",
   [Waiting_Kind.EVENT]: "event",
   [Waiting_Kind.CHILDREN]: "child",
+  [Waiting_Kind.COPY]: "copy",
 };
 
 /** "workflow", "agent" or "tool"; of a kind that a newer server knows "workflow". */
