@@ -32,6 +32,7 @@ static const struct method methods[] = {
     [POLOS_RUN_HISTORY] = METHOD("RunService", "History", run_service_history),
     [POLOS_RUN_CANCEL] = METHOD("RunService", "Cancel", run_service_cancel),
     [POLOS_RUN_DELETE] = METHOD("RunService", "Delete", run_service_delete),
+    [POLOS_RUN_FORK] = METHOD("RunService", "Fork", run_service_fork),
     [POLOS_TOPIC_PUBLISH] = METHOD("TopicService", "Publish", topic_service_publish),
     [POLOS_TOPIC_LIST] = METHOD("TopicService", "List", topic_service_list),
     [POLOS_TOPIC_DELETE] = METHOD("TopicService", "Delete", topic_service_delete),

@@ -14,6 +14,7 @@
  *   load pipeline  --steps M --in-flight N     one run, N steps on their way at any time
  *   load abandon   --steps M                   a run with M steps, whose host dies: prints its id
  *   load resume    --run-id ID                 ... and a new host takes it over
+ *   load fork      --run-id ID                 ... or it is forked, until the fork has all of it
  *   load sleepers  --count R                   R runs that sleep for an hour
  *   load suspend   --in-flight N --count R     R answers, N runs ask: from Resume to the code
  *   load wake      --in-flight N --count R     the same when the runs are parked meanwhile
@@ -48,6 +49,7 @@ static const struct mode modes[] = {
     {"sleepers", load_sleepers}, {"suspend", load_suspend},   {"wake", load_wake},
     {"events", load_events},     {"children", load_children}, {"list", load_list},
     {"replay", load_replay},     {"tree", load_tree},         {"definitions", load_definitions},
+    {"fork", load_fork},
 };
 
 void load_must(const struct polos_error *error)

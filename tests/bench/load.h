@@ -51,6 +51,7 @@ void load_wake(struct load *load);
 void load_events(struct load *load);
 void load_children(struct load *load);
 void load_tree(struct load *load);
+void load_fork(struct load *load);
 void load_definitions(struct load *load);
 
 /* A host without offers; load_host_start() returns once it is connected. */

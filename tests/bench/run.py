@@ -46,7 +46,7 @@ SIZES = {
     "waits": {1: 800, 64: 3200}, "wakes": {1: 100, 64: 640}, "listed": 200000,
     "ten_step_runs": {1: 50, 64: 512}, "http_agents": {1: 200, 64: 2000},
     "tree": 99000, "big_steps": 1000, "owed_steps": 40, "big_bytes": 1000000,
-    "definitions": 10000, "unended": 2000,
+    "definitions": 10000, "unended": 2000, "beside_fork": 100,
 }
 QUICK = {
     "rounds": 1, "steps": {1: 100, 64: 20, 256: 5}, "agents": {1: 20, 64: 200, 256: 300},
@@ -56,7 +56,7 @@ QUICK = {
     "waits": {1: 40, 64: 256}, "wakes": {1: 10, 64: 128}, "listed": 2000,
     "ten_step_runs": {1: 3, 64: 64}, "http_agents": {1: 10, 64: 64},
     "tree": 2000, "big_steps": 5, "owed_steps": 4, "big_bytes": 1000000, "definitions": 300,
-    "unended": 200,
+    "unended": 200, "beside_fork": 10,
 }
 
 # name: (unit, target as "<= 5" or None, the figure it is held against)
@@ -144,6 +144,11 @@ ROWS = {
     "big_run_given": ("MB/s", None, None),
     "step_p50_beside_big_run": ("ms", None, "step_p50_at_1"),
     "rss_big_run": ("MB", None, None),
+    "big_run_forked": ("MB/s", None, None),
+    "fork_answered": ("ms", None, None),
+    "step_p50_beside_fork": ("ms", None, "step_p50_at_1"),
+    "step_p99_beside_fork": ("ms", None, "step_p99_at_1"),
+    "rss_fork": ("MB", None, None),
     "owed_to_slow_host": ("x", "<= 1.1", None),
     "slow_host_seconds": ("x", "<= 1.2", None),
     "rss_slow_host": ("MB", None, None),
@@ -606,6 +611,23 @@ def measure_big_run(bench):
         bench.note("big_run_read", 1e6 * megabytes / found["p50_us"])
 
 
+def measure_forks(bench):
+    """A run of a gigabyte is forked, beside steps and alone."""
+    steps, size = bench.sizes["big_steps"], bench.sizes["big_bytes"]
+    with bench.server() as server:
+        left = bench.load(server, "abandon", in_flight=4, steps=steps, bytes=size)
+        with bench.beside(server, "fork", run_id=left["run_id"]):
+            found = bench.load(server, "steps", in_flight=1, steps=bench.sizes["beside_fork"])
+        bench.note("step_p50_beside_fork", found["p50_us"] / 1000)
+        bench.note("step_p99_beside_fork", found["p99_us"] / 1000)
+    with bench.server() as server:
+        left = bench.load(server, "abandon", in_flight=4, steps=steps, bytes=size)
+        found = bench.load(server, "fork", run_id=left["run_id"])
+        bench.note("fork_answered", found["p50_us"] / 1000)
+        bench.note("big_run_forked", found["mb_per_s"])
+        bench.note("rss_fork", server.rss_peak_mb())
+
+
 def measure_slow_host(bench):
     """A host behind a thin line is owed tens of megabytes."""
     steps, size = bench.sizes["owed_steps"], bench.sizes["big_bytes"]
@@ -676,12 +698,12 @@ def measure_size(bench):
 MEASURES = (
     measure_limits, measure_steps, measure_long, measure_agents, measure_http_agents,
     measure_waits, measure_watch, measure_cold, measure_live, measure_lists, measure_replays,
-    measure_tree, measure_big_run, measure_slow_host, measure_definitions, measure_unended,
-    measure_restart, measure_sleepers, measure_python, measure_size,
+    measure_tree, measure_big_run, measure_forks, measure_slow_host, measure_definitions,
+    measure_unended, measure_restart, measure_sleepers, measure_python, measure_size,
 )
 
 # In the first round only: they take long, and memory does not vary with the minute.
-ONCE = {measure_lists, measure_tree, measure_big_run, measure_sleepers}
+ONCE = {measure_lists, measure_tree, measure_big_run, measure_forks, measure_sleepers}
 
 
 # ---- the report ----
