@@ -4,6 +4,7 @@
     well_known_c_library(name)                google/protobuf/*  -> cc_library
     nanopb_library(name, srcs, options)       protoc-gen-nanopb  -> cc_library
     descriptor_library(name, srcs)            FileDescriptorSet  -> C array, cc_library
+    access_library(name, srcs)                options of methods -> C table, cc_library
 
 The package that calls these macros is the import root: in //protos, a file
 polos/v1/runs.proto is imported as "polos/v1/runs.proto", and its header is included as
@@ -199,4 +200,32 @@ def descriptor_library(name, srcs, **kwargs):
     """`const unsigned char <name>[]`, `const size_t <name>_size`, in "<package>/<name>.h"."""
     _descriptor_set(name = name + "_set", srcs = srcs, imports = _package_protos())
     _embed(name = name + "_gen", src = ":" + name + "_set", symbol = name)
+    cc_library(name = name, srcs = [":" + name + "_gen"], linkstatic = True, **kwargs)
+
+def _access_table_impl(ctx):
+    c = ctx.actions.declare_file(ctx.attr.stem + ".c")
+    h = ctx.actions.declare_file(ctx.attr.stem + ".h")
+    ctx.actions.run(
+        executable = ctx.executable._tool,
+        arguments = [ctx.file.src.path, c.path, h.path],
+        inputs = [ctx.file.src],
+        outputs = [c, h],
+        mnemonic = "AccessTable",
+        use_default_shell_env = True,
+    )
+    return [DefaultInfo(files = depset([c, h]))]
+
+_access_table = rule(
+    implementation = _access_table_impl,
+    attrs = {
+        "src": attr.label(allow_single_file = True, mandatory = True),
+        "stem": attr.string(mandatory = True),
+        "_tool": _plugin("//bazel/tools:access_table.py"),
+    },
+)
+
+def access_library(name, srcs, **kwargs):
+    """Who may call which method, from its options, in "<package>/<name>.h". None without a rule."""
+    _descriptor_set(name = name + "_set", srcs = srcs, imports = _package_protos())
+    _access_table(name = name + "_gen", src = ":" + name + "_set", stem = name)
     cc_library(name = name, srcs = [":" + name + "_gen"], linkstatic = True, **kwargs)

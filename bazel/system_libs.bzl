@@ -84,7 +84,16 @@ _TOOLS = {
 }
 
 # google/protobuf/*.proto that our protos may import.
-_WELL_KNOWN = ["any", "duration", "empty", "field_mask", "struct", "timestamp", "wrappers"]
+_WELL_KNOWN = [
+    "any",
+    "descriptor",
+    "duration",
+    "empty",
+    "field_mask",
+    "struct",
+    "timestamp",
+    "wrappers",
+]
 
 _CC_LIBRARY = """
 # {version}

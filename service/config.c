@@ -36,6 +36,11 @@ static const struct config_row rows[] = {
      "File (PEM) of authorities; a client has to show a certificate that one of them signed."},
     {"tls-only", CONFIG_NUMBER, AT(tls_only), "1", 0, 1,
      "1: with certificates, who speaks no TLS is refused; 0: both are served."},
+    {"allow-no-keys", CONFIG_NUMBER, AT(allow_no_keys), "0", 0, 1,
+     "1: an address that others reach is served though there are no keys, and whoever comes may do "
+     "everything."},
+    {"allow-no-tls", CONFIG_NUMBER, AT(allow_no_tls), "0", 0, 1,
+     "1: such an address is served though callers, and their keys, may come without TLS."},
     {"connections-max", CONFIG_NUMBER, AT(connections_max), "0", 0, 1000000,
      "Connections at once; 0: as many as the process may have descriptors for, three each."},
     {"connections-per-address-max", CONFIG_NUMBER, AT(connections_per_address_max), "0", 0, 1000000,
@@ -360,7 +365,8 @@ void config_help(struct buf *ret)
 {
     buf_put(ret, STR("polosd: a durable runtime for AI agents, behind gRPC.\n\n"
                      "  polosd [--option value]...\n"
-                     "  polosd --help | --version\n\n"
+                     "  polosd --help | --version\n"
+                     "  polosd keys create|list|revoke ...    while it does not run\n\n"
                      "Each option is also read from the environment: --run-timeout-ms as "
                      "POLOSD_RUN_TIMEOUT_MS.\n\n"));
     for (size_t i = 0; i < COUNT_OF(rows); i++) {

@@ -24,6 +24,8 @@ struct config {
     const char *model_hosts;
     enum log_level log_level;
     uint64_t tls_only;
+    uint64_t allow_no_keys;
+    uint64_t allow_no_tls;
     uint64_t connections_max;
     uint64_t connections_per_address_max;
     uint64_t threads;

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "protos/api_descriptors.h"
@@ -18,6 +19,9 @@
 #include "service/config.h"
 #include "service/features/features.h"
 #include "service/features/models/models.h"
+#include "service/keys/keyring.h"
+#include "service/keys/secret.h"
+#include "service/keys_command.h"
 #include "service/llm/llm.h"
 #include "service/partition/partition.h"
 #include "service/partition/request.h"
@@ -103,14 +107,14 @@ static int wait_for_the_end(const sigset_t *signals, struct rpc_server *server)
 
 /* Serves until told to stop; a second signal ends the process at once. */
 static status serve(const struct config *config, struct partition *partition, struct reads *reads,
-                    struct arena *arena, const sigset_t *signals)
+                    struct keyring *keyring, struct arena *arena, const sigset_t *signals)
 {
     struct api api;
     /* The rows of config.c hold numbers to what fits. */
     assert(config->threads > 0 && config->threads <= UINT32_MAX);
     assert(config->message_bytes_max <= UINT32_MAX);
     assert(config->connection_idle_s <= UINT32_MAX && config->drain_ms <= UINT32_MAX);
-    api_init(&api, partition, reads, config->input_bytes_max);
+    api_init(&api, partition, reads, keyring, config->input_bytes_max);
     struct rpc_server_options options = {
         .address = config->listen,
         .connections_max = (uint32_t)config->connections_max,
@@ -126,6 +130,9 @@ static status serve(const struct config *config, struct partition *partition, st
         .connections_idle_s = (uint32_t)config->connection_idle_s,
         .methods = api_methods(),
         .service = &api,
+        .keyring = keyring,
+        .may_lack_keys = config->allow_no_keys == 1,
+        .may_lack_tls = config->allow_no_tls == 1,
         .descriptors = str_make(api_descriptors, api_descriptors_size),
     };
     struct rpc_server *server = NULL;
@@ -148,7 +155,8 @@ static status serve(const struct config *config, struct partition *partition, st
 }
 
 static status run_with_models(const struct config *config, struct partition *partition,
-                              struct reads *reads, struct arena *arena, const sigset_t *signals)
+                              struct reads *reads, struct keyring *keyring, struct arena *arena,
+                              const sigset_t *signals)
 {
     assert(config->model_attempts_max > 0 && config->model_attempts_max <= UINT32_MAX);
     struct llm_options options = {
@@ -165,27 +173,19 @@ static status run_with_models(const struct config *config, struct partition *par
     partition_set_models(partition, llm_client(llm));
     partition_start(partition);
     reads_start(reads);
-    status served = serve(config, partition, reads, arena, signals);
+    status served = serve(config, partition, reads, keyring, arena, signals);
     partition_stop(partition);
     reads_stop(reads);
     llm_stop(llm);
     return served;
 }
 
-static status run(const struct config *config, struct arena *arena, const sigset_t *signals)
+static struct partition_options partition_options_of(const struct config *config,
+                                                     uint64_t *ahead_ms)
 {
-    assert(config->free_bytes_hard <= config->free_bytes_soft);
     assert(config->snapshot_every > 0 && config->snapshot_every <= UINT32_MAX);
-    struct rocksdb_store_options store = {
-        .path = config->data,
-        .free_bytes_soft = config->free_bytes_soft,
-        .free_bytes_hard = config->free_bytes_hard,
-        .cache_bytes = config->cache_bytes,
-        .level_max = LEVEL_NEWEST,
-    };
-    uint64_t ahead_ms = config->clock_ahead_ms;
-    struct partition_options options = {
-        .context = &ahead_ms,
+    return (struct partition_options){
+        .context = ahead_ms,
         .features = features_all,
         .format = api_format(),
         .topic_format = api_topic_format(),
@@ -209,25 +209,54 @@ static status run(const struct config *config, struct arena *arena, const sigset
         .tree_runs_max = config->tree_runs_max,
         .zone_folder = config->zone_folder,
     };
-    TRY(rocksdb_store_open(&store, arena, &options.store));
-    struct partition *partition = NULL;
-    status recovered = partition_new(&options, arena, &partition);
-    if (!status_is_ok(recovered)) {
-        store_close(&options.store);
-        return recovered;
-    }
-    assert(partition != NULL);
+}
+
+static status run_with_partition(const struct config *config, struct partition *partition,
+                                 const struct partition_options *options, struct arena *arena,
+                                 const sigset_t *signals)
+{
     struct reads_options reads_options = {
-        .source = {.store = options.store,
-                   .space = options.space,
+        .source = {.store = options->store,
+                   .space = options->space,
                    .apart = partition_apart(partition)},
         .lanes = config->read_threads,
     };
+    assert(partition != NULL);
     struct reads *reads = reads_new(&reads_options);
-    status served = run_with_models(config, partition, reads, arena, signals);
+    status served = run_with_models(config, partition, reads, options->keyring, arena, signals);
     reads_free(reads);
-    partition_free(partition);
     return served;
+}
+
+static struct rocksdb_store_options store_options_of(const struct config *config)
+{
+    assert(config->free_bytes_hard <= config->free_bytes_soft);
+    return (struct rocksdb_store_options){
+        .path = config->data,
+        .free_bytes_soft = config->free_bytes_soft,
+        .free_bytes_hard = config->free_bytes_hard,
+        .cache_bytes = config->cache_bytes,
+        .level_max = LEVEL_NEWEST,
+    };
+}
+
+static status run(const struct config *config, struct arena *arena, const sigset_t *signals)
+{
+    struct rocksdb_store_options store = store_options_of(config);
+    uint64_t ahead_ms = config->clock_ahead_ms;
+    struct partition_options options = partition_options_of(config, &ahead_ms);
+    TRY(rocksdb_store_open(&store, arena, &options.store));
+    options.keyring = keyring_new(now_ms, &ahead_ms);
+    struct partition *partition = NULL;
+    status ran = partition_new(&options, arena, &partition);
+    if (status_is_ok(ran)) {
+        ran = run_with_partition(config, partition, &options, arena, signals);
+        partition_free(partition);
+    } else {
+        store_close(&options.store);
+    }
+    keyring_free(options.keyring);
+    return ran;
 }
 
 extern char **environ;
@@ -286,9 +315,68 @@ static void keep_memory(void)
     mallopt(M_TOP_PAD, 256 << 10);
 }
 
+/* No file of the process's memory is left behind, and nobody else's debugger looks in: keys are in
+ * it. */
+static void keep_to_itself(void)
+{
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+static status run_keys(const struct keys_command *command, const struct config *config,
+                       struct arena *arena, struct buf *ret)
+{
+    struct rocksdb_store_options options = store_options_of(config);
+    struct store store;
+    uint64_t ahead_ms = config->clock_ahead_ms;
+    TRY(rocksdb_store_open(&options, arena, &store));
+    status ran = keys_command_run(command, &store, now_ms(&ahead_ms), arena, ret);
+    store_close(&store);
+    return ran;
+}
+
+/* `polosd keys ...`; the arguments are those behind "keys". */
+static status act_on_keys(const char *const *arguments, size_t count, struct arena *arena)
+{
+    struct keys_command command;
+    struct config config;
+    enum config_action action = CONFIG_SERVE;
+    struct buf text = {0};
+    size_t rest_count = 0;
+    const char **rest = arena_alloc(arena, (count + 1) * sizeof(rest[0]));
+    TRY(keys_command_read(arguments, count, arena, &command, rest, &rest_count));
+    TRY(config_read(rest, rest_count, environment, arena, &config, &action));
+    log_level_set(LOG_ERROR); /* What is printed is for people, or goes into a file. */
+    status ran = run_keys(&command, &config, arena, &text);
+    if (text.len > 0) {
+        fwrite(text.ptr, 1, text.len, stdout);
+        secret_forget(text.ptr, text.len);
+    }
+    buf_fini(&text);
+    return ran;
+}
+
+static int keys_main(const char *const *arguments, size_t count)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    status ran = act_on_keys(arguments, count, &arena);
+    if (!status_is_ok(ran)) {
+        fprintf(stderr, "polosd: %s\n", ran.why);
+    }
+    int ret = status_is_ok(ran)                   ? EXIT_SUCCESS
+              : ran.code == CODE_INVALID_ARGUMENT ? EXIT_USAGE
+                                                  : EXIT_START_FAILED;
+    arena_fini(&arena);
+    return ret;
+}
+
 int main(int argc, char **argv)
 {
     keep_memory();
+    keep_to_itself();
+    if (argc > 1 && strcmp(argv[1], "keys") == 0) {
+        return keys_main((const char *const *)argv + 2, (size_t)argc - 2);
+    }
     struct arena arena;
     arena_init(&arena, 0);
     struct config config;

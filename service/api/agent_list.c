@@ -320,7 +320,6 @@ static void delete_agent(struct api_call *call, const ProtobufCMessage *message)
 const struct api_method agent_list_methods[] = {
     {
         .path = "/polos.v1.AgentService/Get",
-        .rights = RIGHT_CALL | RIGHT_READ,
         .is_read = true,
         .request = &polos__v1__agent_service_get_request__descriptor,
         .response = &polos__v1__agent_service_get_response__descriptor,
@@ -329,7 +328,6 @@ const struct api_method agent_list_methods[] = {
     },
     {
         .path = "/polos.v1.AgentService/List",
-        .rights = RIGHT_CALL | RIGHT_READ,
         .is_read = true,
         .request = &polos__v1__agent_service_list_request__descriptor,
         .response = &polos__v1__agent_service_list_response__descriptor,
@@ -338,7 +336,6 @@ const struct api_method agent_list_methods[] = {
     },
     {
         .path = "/polos.v1.AgentService/Delete",
-        .rights = RIGHT_ADMIN,
         .request = &polos__v1__agent_service_delete_request__descriptor,
         .response = &polos__v1__agent_service_delete_response__descriptor,
         .start = delete_agent,

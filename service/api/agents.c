@@ -103,7 +103,6 @@ static void run_agent(struct api_call *call, const ProtobufCMessage *message)
 const struct api_method agents_methods[] = {
     {
         .path = "/polos.v1.AgentService/Register",
-        .rights = RIGHT_HOST,
         .request = &polos__v1__agent_service_register_request__descriptor,
         .response = &polos__v1__agent_service_register_response__descriptor,
         .start = register_agent,
@@ -111,7 +110,6 @@ const struct api_method agents_methods[] = {
     },
     {
         .path = "/polos.v1.AgentService/Start",
-        .rights = RIGHT_CALL,
         .request = &polos__v1__agent_service_start_request__descriptor,
         .response = &polos__v1__agent_service_start_response__descriptor,
         .start = start_agent,
@@ -120,7 +118,6 @@ const struct api_method agents_methods[] = {
     },
     {
         .path = "/polos.v1.AgentService/Run",
-        .rights = RIGHT_CALL,
         .request = &polos__v1__agent_service_run_request__descriptor,
         .response = &polos__v1__agent_service_run_response__descriptor,
         .start = run_agent,

@@ -14,6 +14,7 @@
 #include "service/api/call.h"
 #include "service/features/callers/callers.h"
 #include "service/features/watchers/watchers.h"
+#include "service/keys/keyring.h"
 #include "service/reads/reads.h"
 
 #define API_VERSION "polosd/0.1.0"
@@ -22,13 +23,14 @@
 struct api {
     struct partition *partition;
     struct reads *reads;
+    struct keyring *keyring; /* NULL: nobody is held against keys. */
     size_t input_bytes_max;
     atomic_uint_fast64_t ticket; /* The last one given to a &wait_operation. */
 };
 
-/* input_bytes_max: of a run's input; 0: 1 MiB. */
+/* keyring: the partition's; NULL: none. input_bytes_max: of a run's input; 0: 1 MiB. */
 void api_init(struct api *api, struct partition *partition, struct reads *reads,
-              size_t input_bytes_max);
+              struct keyring *keyring, size_t input_bytes_max);
 /* Tables, up to NULL; each ends with a row whose path is NULL. Static. */
 const struct api_method *const *api_methods(void);
 /* For partition_options: what facts, deltas and ends look like to watchers. */

@@ -11,23 +11,6 @@ struct payload *api_pack(const ProtobufCMessage *message)
     return payload;
 }
 
-bool api_call_admit(struct api_call *call, struct principal principal)
-{
-    assert(call->method != NULL && call->principal.kind == PRINCIPAL_NONE);
-    assert(principal.kind != PRINCIPAL_NONE);
-    call->principal = principal;
-    if (principal_may(&call->principal, call->method->rights)) {
-        return true;
-    }
-    static const struct failure denied = {
-        .code = CODE_PERMISSION_DENIED,
-        .reason = REASON_PERMISSION_DENIED,
-        .message = {"The caller has no right to call this method.", 44},
-    };
-    api_call_fail(call, &denied);
-    return false;
-}
-
 void api_call_send(struct api_call *call, const ProtobufCMessage *message)
 {
     assert(message->descriptor == call->method->response);

@@ -57,7 +57,9 @@ struct api_call {
     const struct api_method *method;
     void *service; /* What the methods were registered with: struct api *. */
     void *user; /* The handler's own. */
-    struct principal principal; /* Who calls. */
+    struct principal principal; /* Who calls; set by access_admit(). */
+    bool may_finish; /* What it does may let its caller's key end, and its answer goes out. */
+    bool is_expelled; /* Before `closed`: the caller's key is good no more. */
 };
 
 enum api_method_kind {
@@ -69,7 +71,6 @@ enum api_method_kind {
 struct api_method {
     const char *path; /* "/polos.v1.RunService/Get" */
     enum api_method_kind kind;
-    uint32_t rights; /* enum right: whoever has one of them may call it. */
     /* It changes nothing, and passes over what it does not know of a request. What changes
      * something refuses that: a newer client means it. */
     bool is_read;
@@ -88,9 +89,6 @@ struct api_method {
     void (*released)(struct api_call *call);
 };
 
-/* The one place where a call gets its principal, by the transport, before any handler is called.
- * False: it may not call the method, and was finished with PERMISSION_DENIED. */
-[[nodiscard]] bool api_call_admit(struct api_call *call, struct principal principal);
 /* Packs and sends one message. */
 void api_call_send(struct api_call *call, const ProtobufCMessage *message);
 /* Packs, sends, finishes with OK. */

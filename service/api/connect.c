@@ -325,7 +325,6 @@ static void connect_released(struct api_call *call)
 const struct api_method connect_methods[] = {
     {
         .path = "/polos.v1.ToolService/Connect",
-        .rights = RIGHT_HOST,
         .kind = API_BIDI,
         .request = &polos__v1__tool_service_connect_request__descriptor,
         .response = &polos__v1__tool_service_connect_response__descriptor,

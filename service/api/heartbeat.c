@@ -32,7 +32,6 @@ static void heartbeat(struct api_call *call, const ProtobufCMessage *message)
 const struct api_method heartbeat_methods[] = {
     {
         .path = "/polos.v1.ToolService/Heartbeat",
-        .rights = RIGHT_HOST,
         .request = &polos__v1__tool_service_heartbeat_request__descriptor,
         .response = &polos__v1__tool_service_heartbeat_response__descriptor,
         .start = heartbeat,

@@ -165,7 +165,6 @@ static void read_history(struct api_call *call, const ProtobufCMessage *message)
 const struct api_method history_methods[] = {
     {
         .path = "/polos.v1.RunService/History",
-        .rights = RIGHT_CALL | RIGHT_READ,
         .is_read = true,
         .request = &polos__v1__run_service_history_request__descriptor,
         .response = &polos__v1__run_service_history_response__descriptor,

@@ -112,7 +112,6 @@ static void drain_host(struct api_call *call, const ProtobufCMessage *message)
 const struct api_method hosts_methods[] = {
     {
         .path = "/polos.v1.ToolService/ListHosts",
-        .rights = RIGHT_CALL | RIGHT_READ,
         .is_read = true,
         .request = &polos__v1__tool_service_list_hosts_request__descriptor,
         .response = &polos__v1__tool_service_list_hosts_response__descriptor,
@@ -121,7 +120,6 @@ const struct api_method hosts_methods[] = {
     },
     {
         .path = "/polos.v1.ToolService/DrainHost",
-        .rights = RIGHT_ADMIN,
         .request = &polos__v1__tool_service_drain_host_request__descriptor,
         .response = &polos__v1__tool_service_drain_host_response__descriptor,
         .start = drain_host,

@@ -4,12 +4,25 @@
 
 /* Reflection lists the services in this order. */
 static const struct api_method *const tables[] = {
-    agents_methods,   agent_list_methods, workflows_methods,
-    topics_methods,   subscribe_methods,  schedules_methods,
-    queues_methods,   connect_methods,    heartbeat_methods,
-    hosts_methods,    tools_methods,      runs_methods,
-    run_list_methods, run_wait_methods,   history_methods,
-    watch_methods,    suspend_methods,    NULL,
+    agents_methods,
+    agent_list_methods,
+    workflows_methods,
+    topics_methods,
+    subscribe_methods,
+    schedules_methods,
+    queues_methods,
+    connect_methods,
+    heartbeat_methods,
+    hosts_methods,
+    tools_methods,
+    runs_methods,
+    run_list_methods,
+    run_wait_methods,
+    history_methods,
+    watch_methods,
+    suspend_methods,
+    admin_methods,
+    NULL,
 };
 
 const struct api_method *const *api_methods(void)
@@ -18,7 +31,7 @@ const struct api_method *const *api_methods(void)
 }
 
 void api_init(struct api *api, struct partition *partition, struct reads *reads,
-              size_t input_bytes_max)
+              struct keyring *keyring, size_t input_bytes_max)
 {
     enum {
         INPUT_BYTES_MAX = 1 << 20,
@@ -26,6 +39,7 @@ void api_init(struct api *api, struct partition *partition, struct reads *reads,
     assert(partition != NULL && reads != NULL);
     api->partition = partition;
     api->reads = reads;
+    api->keyring = keyring;
     api->input_bytes_max = input_bytes_max == 0 ? INPUT_BYTES_MAX : input_bytes_max;
     atomic_init(&api->ticket, 0);
 }

@@ -11,6 +11,7 @@
 
 #include "service/api/call.h"
 
+extern const struct api_method admin_methods[];
 extern const struct api_method agent_list_methods[];
 extern const struct api_method agents_methods[];
 extern const struct api_method connect_methods[];

@@ -220,7 +220,6 @@ static void list_queues(struct api_call *call, const ProtobufCMessage *message)
 const struct api_method queues_methods[] = {
     {
         .path = "/polos.v1.QueueService/Put",
-        .rights = RIGHT_ADMIN,
         .request = &polos__v1__queue_service_put_request__descriptor,
         .response = &polos__v1__queue_service_put_response__descriptor,
         .start = put_queue,
@@ -228,7 +227,6 @@ const struct api_method queues_methods[] = {
     },
     {
         .path = "/polos.v1.QueueService/Get",
-        .rights = RIGHT_CALL | RIGHT_READ,
         .is_read = true,
         .request = &polos__v1__queue_service_get_request__descriptor,
         .response = &polos__v1__queue_service_get_response__descriptor,
@@ -237,7 +235,6 @@ const struct api_method queues_methods[] = {
     },
     {
         .path = "/polos.v1.QueueService/Delete",
-        .rights = RIGHT_ADMIN,
         .request = &polos__v1__queue_service_delete_request__descriptor,
         .response = &polos__v1__queue_service_delete_response__descriptor,
         .start = delete_queue,
@@ -245,7 +242,6 @@ const struct api_method queues_methods[] = {
     },
     {
         .path = "/polos.v1.QueueService/List",
-        .rights = RIGHT_CALL | RIGHT_READ,
         .is_read = true,
         .request = &polos__v1__queue_service_list_request__descriptor,
         .response = &polos__v1__queue_service_list_response__descriptor,

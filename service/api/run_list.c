@@ -170,7 +170,6 @@ static void list_runs(struct api_call *call, const ProtobufCMessage *message)
 const struct api_method run_list_methods[] = {
     {
         .path = "/polos.v1.RunService/List",
-        .rights = RIGHT_CALL | RIGHT_READ,
         .is_read = true,
         .request = &polos__v1__run_service_list_request__descriptor,
         .response = &polos__v1__run_service_list_response__descriptor,

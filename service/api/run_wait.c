@@ -91,7 +91,6 @@ static void wait_released(struct api_call *call)
 const struct api_method run_wait_methods[] = {
     {
         .path = "/polos.v1.RunService/Wait",
-        .rights = RIGHT_CALL | RIGHT_READ,
         .is_read = true,
         .request = &polos__v1__run_service_wait_request__descriptor,
         .response = &polos__v1__run_service_wait_response__descriptor,

@@ -223,7 +223,6 @@ static void delete_run(struct api_call *call, const ProtobufCMessage *message)
 const struct api_method runs_methods[] = {
     {
         .path = "/polos.v1.RunService/Get",
-        .rights = RIGHT_CALL | RIGHT_READ,
         .is_read = true,
         .request = &polos__v1__run_service_get_request__descriptor,
         .response = &polos__v1__run_service_get_response__descriptor,
@@ -232,7 +231,6 @@ const struct api_method runs_methods[] = {
     },
     {
         .path = "/polos.v1.RunService/Send",
-        .rights = RIGHT_CALL,
         .request = &polos__v1__run_service_send_request__descriptor,
         .response = &polos__v1__run_service_send_response__descriptor,
         .start = send_input,
@@ -240,7 +238,6 @@ const struct api_method runs_methods[] = {
     },
     {
         .path = "/polos.v1.RunService/Cancel",
-        .rights = RIGHT_CALL,
         .request = &polos__v1__run_service_cancel_request__descriptor,
         .response = &polos__v1__run_service_cancel_response__descriptor,
         .start = cancel_run,
@@ -248,7 +245,6 @@ const struct api_method runs_methods[] = {
     },
     {
         .path = "/polos.v1.RunService/Fork",
-        .rights = RIGHT_CALL,
         .request = &polos__v1__run_service_fork_request__descriptor,
         .response = &polos__v1__run_service_fork_response__descriptor,
         .start = fork_run,
@@ -256,7 +252,6 @@ const struct api_method runs_methods[] = {
     },
     {
         .path = "/polos.v1.RunService/Retry",
-        .rights = RIGHT_CALL,
         .request = &polos__v1__run_service_retry_request__descriptor,
         .response = &polos__v1__run_service_retry_response__descriptor,
         .start = retry_run,
@@ -264,7 +259,6 @@ const struct api_method runs_methods[] = {
     },
     {
         .path = "/polos.v1.RunService/Delete",
-        .rights = RIGHT_ADMIN,
         .request = &polos__v1__run_service_delete_request__descriptor,
         .response = &polos__v1__run_service_delete_response__descriptor,
         .start = delete_run,

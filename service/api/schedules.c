@@ -338,7 +338,6 @@ static void list_schedules(struct api_call *call, const ProtobufCMessage *messag
 const struct api_method schedules_methods[] = {
     {
         .path = "/polos.v1.ScheduleService/Put",
-        .rights = RIGHT_CALL,
         .request = &polos__v1__schedule_service_put_request__descriptor,
         .response = &polos__v1__schedule_service_put_response__descriptor,
         .start = put_schedule,
@@ -346,7 +345,6 @@ const struct api_method schedules_methods[] = {
     },
     {
         .path = "/polos.v1.ScheduleService/Get",
-        .rights = RIGHT_CALL | RIGHT_READ,
         .is_read = true,
         .request = &polos__v1__schedule_service_get_request__descriptor,
         .response = &polos__v1__schedule_service_get_response__descriptor,
@@ -355,7 +353,6 @@ const struct api_method schedules_methods[] = {
     },
     {
         .path = "/polos.v1.ScheduleService/List",
-        .rights = RIGHT_CALL | RIGHT_READ,
         .is_read = true,
         .request = &polos__v1__schedule_service_list_request__descriptor,
         .response = &polos__v1__schedule_service_list_response__descriptor,
@@ -364,7 +361,6 @@ const struct api_method schedules_methods[] = {
     },
     {
         .path = "/polos.v1.ScheduleService/Delete",
-        .rights = RIGHT_CALL,
         .request = &polos__v1__schedule_service_delete_request__descriptor,
         .response = &polos__v1__schedule_service_delete_response__descriptor,
         .start = delete_schedule,
@@ -372,7 +368,6 @@ const struct api_method schedules_methods[] = {
     },
     {
         .path = "/polos.v1.ScheduleService/Pause",
-        .rights = RIGHT_CALL,
         .request = &polos__v1__schedule_service_pause_request__descriptor,
         .response = &polos__v1__schedule_service_pause_response__descriptor,
         .start = pause_schedule,
@@ -380,7 +375,6 @@ const struct api_method schedules_methods[] = {
     },
     {
         .path = "/polos.v1.ScheduleService/Unpause",
-        .rights = RIGHT_CALL,
         .request = &polos__v1__schedule_service_unpause_request__descriptor,
         .response = &polos__v1__schedule_service_unpause_response__descriptor,
         .start = unpause_schedule,
@@ -388,7 +382,6 @@ const struct api_method schedules_methods[] = {
     },
     {
         .path = "/polos.v1.ScheduleService/Trigger",
-        .rights = RIGHT_CALL,
         .request = &polos__v1__schedule_service_trigger_request__descriptor,
         .response = &polos__v1__schedule_service_trigger_response__descriptor,
         .start = trigger_schedule,

@@ -231,7 +231,6 @@ static void subscriber_released(struct api_call *call)
 const struct api_method subscribe_methods[] = {
     {
         .path = "/polos.v1.TopicService/Subscribe",
-        .rights = RIGHT_CALL | RIGHT_READ,
         .is_read = true,
         .kind = API_SERVER_STREAM,
         .request = &polos__v1__topic_service_subscribe_request__descriptor,

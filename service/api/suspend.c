@@ -235,7 +235,6 @@ static void resume_suspension(struct api_call *call, const ProtobufCMessage *mes
 const struct api_method suspend_methods[] = {
     {
         .path = "/polos.v1.SuspendService/List",
-        .rights = RIGHT_CALL | RIGHT_ANSWER | RIGHT_READ,
         .is_read = true,
         .request = &polos__v1__suspend_service_list_request__descriptor,
         .response = &polos__v1__suspend_service_list_response__descriptor,
@@ -244,7 +243,6 @@ const struct api_method suspend_methods[] = {
     },
     {
         .path = "/polos.v1.SuspendService/Get",
-        .rights = RIGHT_CALL | RIGHT_ANSWER | RIGHT_READ,
         .is_read = true,
         .request = &polos__v1__suspend_service_get_request__descriptor,
         .response = &polos__v1__suspend_service_get_response__descriptor,
@@ -253,7 +251,6 @@ const struct api_method suspend_methods[] = {
     },
     {
         .path = "/polos.v1.SuspendService/Resume",
-        .rights = RIGHT_CALL | RIGHT_ANSWER,
         .request = &polos__v1__suspend_service_resume_request__descriptor,
         .response = &polos__v1__suspend_service_resume_response__descriptor,
         .start = resume_suspension,

@@ -121,7 +121,6 @@ static void delete_tool(struct api_call *call, const ProtobufCMessage *message)
 const struct api_method tools_methods[] = {
     {
         .path = "/polos.v1.ToolService/Start",
-        .rights = RIGHT_CALL,
         .request = &polos__v1__tool_service_start_request__descriptor,
         .response = &polos__v1__tool_service_start_response__descriptor,
         .start = start_tool,
@@ -130,7 +129,6 @@ const struct api_method tools_methods[] = {
     },
     {
         .path = "/polos.v1.ToolService/Run",
-        .rights = RIGHT_CALL,
         .request = &polos__v1__tool_service_run_request__descriptor,
         .response = &polos__v1__tool_service_run_response__descriptor,
         .start = run_tool,
@@ -139,7 +137,6 @@ const struct api_method tools_methods[] = {
     },
     {
         .path = "/polos.v1.ToolService/Get",
-        .rights = RIGHT_CALL | RIGHT_READ,
         .is_read = true,
         .request = &polos__v1__tool_service_get_request__descriptor,
         .response = &polos__v1__tool_service_get_response__descriptor,
@@ -148,7 +145,6 @@ const struct api_method tools_methods[] = {
     },
     {
         .path = "/polos.v1.ToolService/List",
-        .rights = RIGHT_CALL | RIGHT_READ,
         .is_read = true,
         .request = &polos__v1__tool_service_list_request__descriptor,
         .response = &polos__v1__tool_service_list_response__descriptor,
@@ -157,7 +153,6 @@ const struct api_method tools_methods[] = {
     },
     {
         .path = "/polos.v1.ToolService/Delete",
-        .rights = RIGHT_ADMIN,
         .request = &polos__v1__tool_service_delete_request__descriptor,
         .response = &polos__v1__tool_service_delete_response__descriptor,
         .start = delete_tool,

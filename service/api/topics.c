@@ -192,7 +192,6 @@ static void list_topics(struct api_call *call, const ProtobufCMessage *message)
 const struct api_method topics_methods[] = {
     {
         .path = "/polos.v1.TopicService/Publish",
-        .rights = RIGHT_CALL | RIGHT_HOST,
         .request = &polos__v1__topic_service_publish_request__descriptor,
         .response = &polos__v1__topic_service_publish_response__descriptor,
         .start = publish,
@@ -200,7 +199,6 @@ const struct api_method topics_methods[] = {
     },
     {
         .path = "/polos.v1.TopicService/List",
-        .rights = RIGHT_CALL | RIGHT_READ,
         .is_read = true,
         .request = &polos__v1__topic_service_list_request__descriptor,
         .response = &polos__v1__topic_service_list_response__descriptor,
@@ -209,7 +207,6 @@ const struct api_method topics_methods[] = {
     },
     {
         .path = "/polos.v1.TopicService/Delete",
-        .rights = RIGHT_ADMIN,
         .request = &polos__v1__topic_service_delete_request__descriptor,
         .response = &polos__v1__topic_service_delete_response__descriptor,
         .start = delete_topic,

@@ -289,7 +289,6 @@ static void watch_released(struct api_call *call)
 const struct api_method watch_methods[] = {
     {
         .path = "/polos.v1.RunService/Watch",
-        .rights = RIGHT_CALL | RIGHT_READ,
         .is_read = true,
         .kind = API_SERVER_STREAM,
         .request = &polos__v1__run_service_watch_request__descriptor,

@@ -125,7 +125,6 @@ static void delete_workflow(struct api_call *call, const ProtobufCMessage *messa
 const struct api_method workflows_methods[] = {
     {
         .path = "/polos.v1.WorkflowService/Start",
-        .rights = RIGHT_CALL,
         .request = &polos__v1__workflow_service_start_request__descriptor,
         .response = &polos__v1__workflow_service_start_response__descriptor,
         .start = start_workflow,
@@ -134,7 +133,6 @@ const struct api_method workflows_methods[] = {
     },
     {
         .path = "/polos.v1.WorkflowService/Run",
-        .rights = RIGHT_CALL,
         .request = &polos__v1__workflow_service_run_request__descriptor,
         .response = &polos__v1__workflow_service_run_response__descriptor,
         .start = run_workflow,
@@ -143,7 +141,6 @@ const struct api_method workflows_methods[] = {
     },
     {
         .path = "/polos.v1.WorkflowService/Get",
-        .rights = RIGHT_CALL | RIGHT_READ,
         .is_read = true,
         .request = &polos__v1__workflow_service_get_request__descriptor,
         .response = &polos__v1__workflow_service_get_response__descriptor,
@@ -152,7 +149,6 @@ const struct api_method workflows_methods[] = {
     },
     {
         .path = "/polos.v1.WorkflowService/List",
-        .rights = RIGHT_CALL | RIGHT_READ,
         .is_read = true,
         .request = &polos__v1__workflow_service_list_request__descriptor,
         .response = &polos__v1__workflow_service_list_response__descriptor,
@@ -161,7 +157,6 @@ const struct api_method workflows_methods[] = {
     },
     {
         .path = "/polos.v1.WorkflowService/Delete",
-        .rights = RIGHT_ADMIN,
         .request = &polos__v1__workflow_service_delete_request__descriptor,
         .response = &polos__v1__workflow_service_delete_response__descriptor,
         .start = delete_workflow,

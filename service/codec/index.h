@@ -50,6 +50,7 @@ enum index_kind {
     INDEX_WORKFLOW_OFFER = 46, /* agents/offer.h; key: the workflow's name */
     INDEX_TREE_FACTS = 55, /* tree_order.h */
     INDEX_RUN_TREES_BUILT = 56, /* run_index.h */
+    INDEX_KEY = 64, /* key_row.h; key: its number, big-endian */
 };
 
 enum {

@@ -38,6 +38,7 @@ enum level level_of_index(uint8_t kind)
         [INDEX_TREE_FACTS] = LEVEL_ORDER,
         [INDEX_RUN_TREES_BUILT] = LEVEL_LISTED,
         [INDEX_COPY] = LEVEL_COPIES,
+        [INDEX_KEY] = LEVEL_KEYS,
     };
     bool is_known = kind < sizeof(levels) && levels[kind] != 0;
     return is_known ? (enum level)levels[kind] : LEVEL_NEWEST;

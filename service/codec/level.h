@@ -45,7 +45,9 @@ enum level {
     LEVEL_CALLBACKS = 12,
     /* Runs whose history is still being copied: it would let them work with half of it. */
     LEVEL_COPIES = 13,
-    LEVEL_NEWEST = LEVEL_COPIES,
+    /* Keys: it would let in whoever comes. */
+    LEVEL_KEYS = 14,
+    LEVEL_NEWEST = LEVEL_KEYS,
 };
 
 /* Of a row that is put. A kind that this release does not know is of the newest level. */

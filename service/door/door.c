@@ -327,12 +327,33 @@ static void set_limits(struct door *door)
     door->hall.numbers_count = is_small ? (int)(descriptors + 1) / 2 : NUMBERS_MAX;
 }
 
-static void warn(const struct door_options *options, const struct listener *listener)
+static status refuse_open(const struct door_options *options, struct arena *arena)
 {
-    if (listener->is_open && options->tls.client_ca == NULL) {
-        log_line(LOG_WARN, "listens_openly",
-                 "address=%s why=\"there are no keys yet: whoever reaches this address may start, "
-                 "read and cancel runs; let a firewall or a proxy decide who does\"",
+    if (!options->has_keys && !options->may_lack_keys) {
+        return arena_fail(arena, CODE_FAILED_PRECONDITION,
+                          "others reach %s, and there are no keys: whoever comes could do "
+                          "everything; make the first with \"polosd keys create --name me --roles "
+                          "admin\", or say --allow-no-keys 1 where something else decides who "
+                          "comes in",
+                          options->address);
+    }
+    bool is_sealed = options->tls.certificates != NULL && options->needs_tls;
+    if (!is_sealed && !options->may_lack_tls) {
+        return arena_fail(arena, CODE_FAILED_PRECONDITION,
+                          "others reach %s, and what goes over it, keys too, could be read on the "
+                          "way: set --tls-certificates and --tls-key, or say --allow-no-tls 1 "
+                          "where something else sees to it",
+                          options->address);
+    }
+    return STATUS_OK;
+}
+
+static void say_open(const struct door_options *options, const struct listener *listener)
+{
+    if (!options->has_keys) {
+        log_line(listener->is_open ? LOG_WARN : LOG_INFO, "no_keys",
+                 "address=%s why=\"whoever reaches this address may do everything; from the first "
+                 "key on (polosd keys create) nobody comes in without one\"",
                  options->address);
     }
 }
@@ -346,11 +367,17 @@ status door_open(const struct door_options *options, struct arena *arena, struct
         TRY(tls_new(&options->tls, arena, &tls));
     }
     status opened = listener_open(options->address, arena, &listener);
+    if (status_is_ok(opened) && listener.is_open) {
+        opened = refuse_open(options, arena);
+        if (!status_is_ok(opened)) {
+            listener_close(&listener);
+        }
+    }
     if (!status_is_ok(opened)) {
         SSL_CTX_free(tls);
         return opened;
     }
-    warn(options, &listener);
+    say_open(options, &listener);
     struct door *door = xcalloc(1, sizeof(*door));
     door->options = *options;
     door->listener = listener;

@@ -22,12 +22,16 @@ struct door_options {
     uint32_t per_address_max; /* 0: a quarter of connections_max. */
     struct tls_files tls; /* Without certificates: none is served. */
     bool needs_tls; /* Where some is served, who speaks none is refused. */
+    bool has_keys; /* Who comes in has to show one. */
+    bool may_lack_keys; /* Else an address that others reach is not served without keys, */
+    bool may_lack_tls; /* nor where somebody could come in without TLS. */
     void (*take)(void *context, int fd); /* HTTP/2; the descriptor is the callee's. */
     bool (*is_serving)(void *context);
     void *context;
 };
 
-/* Binds. Who connects waits for door_start(). As listener_open() and tls_new(). */
+/* Binds. Who connects waits for door_start(). As listener_open() and tls_new();
+ * FAILED_PRECONDITION: others reach it, and it has no keys, or no TLS. */
 status door_open(const struct door_options *options, struct arena *arena, struct door **ret);
 uint16_t door_port(const struct door *door);
 void door_start(struct door *door);

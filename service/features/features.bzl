@@ -15,6 +15,7 @@ USES = {
     "histories": [],
     "idempotency": [],
     "inputs": [],
+    "keys": [],
     "lines": [],
     "lists": [],
     "models": ["definitions", "lines", "watchers"],
@@ -44,6 +45,11 @@ USES = {
     "watchers": ["reports", "trees"],
 }
 
+# Who else asks something of a feature's files than those who use it.
+VISITORS = {
+    "keys": ["//service:__pkg__"],
+}
+
 def labels(names, target = ""):
     """The labels of features; of their target with this name, where one is given."""
     return ["//service/features/%s%s" % (name, target) for name in names]
@@ -60,6 +66,7 @@ def feature(name, srcs, hdrs, deps = []):
         srcs = srcs,
         hdrs = hdrs,
         visibility = ["//service/features:__pkg__"] +
+                     VISITORS.get(name, []) +
                      labels([user for user in USES if name in USES[user]], ":__pkg__"),
         deps = labels(USES[name]) + deps + [
             "//service/base",

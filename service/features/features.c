@@ -8,6 +8,7 @@
 #include "service/features/histories/histories.h"
 #include "service/features/idempotency/idempotency.h"
 #include "service/features/inputs/inputs.h"
+#include "service/features/keys/keys.h"
 #include "service/features/lines/lines.h"
 #include "service/features/lists/lists.h"
 #include "service/features/models/models.h"
@@ -35,15 +36,13 @@
  * all others were heard, and made rows when all have decided.
  */
 const struct feature *const features_all[] = {
-    &queues_feature,      &definitions_feature,  &idempotency_feature,
-    &trees_feature,       &starts_feature,       &lists_feature,
-    &topics_feature,      &publications_feature, &triggers_feature,
-    &schedules_feature,   &lines_feature,        &models_feature,
-    &offers_feature,      &watchers_feature,     &callers_feature,
-    &tasks_feature,       &versions_feature,     &waits_feature,
-    &suspensions_feature, &reports_feature,      &forks_feature,
-    &histories_feature,   &children_feature,     &deletions_feature,
-    &inputs_feature,      &owed_feature,         NULL,
+    &queues_feature,   &definitions_feature, &idempotency_feature, &trees_feature,
+    &starts_feature,   &lists_feature,       &topics_feature,      &publications_feature,
+    &triggers_feature, &schedules_feature,   &lines_feature,       &models_feature,
+    &offers_feature,   &watchers_feature,    &callers_feature,     &tasks_feature,
+    &versions_feature, &waits_feature,       &suspensions_feature, &reports_feature,
+    &forks_feature,    &histories_feature,   &children_feature,    &deletions_feature,
+    &inputs_feature,   &owed_feature,        &keys_feature,        NULL,
 };
 
 static_assert(COUNT_OF(features_all) - 1 <= PARTITION_FEATURES_MAX, "each has a place");

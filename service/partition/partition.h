@@ -21,6 +21,7 @@
 
 struct apart;
 struct feature;
+struct keyring;
 struct payload;
 struct partition_stats;
 struct topic_format;
@@ -56,6 +57,7 @@ struct partition_options {
     size_t tree_runs_max; /* Runs below a root that have not ended; 0: 100,000. */
     size_t definition_bytes_max; /* In memory, of those that no run there uses; 0: 64 MiB. */
     const char *zone_folder; /* Of schedules' time zones; NULL: only UTC is known. Kept. */
+    struct keyring *keyring; /* Is told of the callers' keys. NULL: nobody is. */
 };
 
 /* Recovers what the store holds. `why` of a failure in the arena; the store is then still the

@@ -1,10 +1,13 @@
 #include "service/rpc/call.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <grpc/byte_buffer.h>
 #include <grpc/slice.h>
 
+#include "service/keys/keyring.h"
+#include "service/rpc/admission.h"
 #include "service/rpc/methods.h"
 
 static const char details_key[] = "grpc-status-details-bin";
@@ -127,39 +130,6 @@ static void discharge(struct rpc_call *call, size_t charge)
     (void)before;
 }
 
-static void queue_grow(struct rpc_call *call)
-{
-    uint32_t cap = call->queue_cap == 0 ? 8 : 2 * call->queue_cap;
-    assert(cap > call->queue_cap);
-    struct payload **queue = xmalloc(cap * sizeof(struct payload *));
-    for (uint32_t i = 0; i < call->queue_len; i++) {
-        queue[i] = call->queue[(call->queue_first + i) & (call->queue_cap - 1)];
-    }
-    free(call->queue);
-    call->queue = queue;
-    call->queue_cap = cap;
-    call->queue_first = 0;
-}
-
-static void queue_push(struct rpc_call *call, struct payload *payload)
-{
-    if (call->queue_len == call->queue_cap) {
-        queue_grow(call);
-    }
-    assert(call->queue_len < call->queue_cap);
-    call->queue[(call->queue_first + call->queue_len) & (call->queue_cap - 1)] = payload;
-    call->queue_len++;
-}
-
-static struct payload *queue_pop(struct rpc_call *call)
-{
-    assert(call->queue_len > 0);
-    struct payload *payload = call->queue[call->queue_first];
-    call->queue_first = (call->queue_first + 1) & (call->queue_cap - 1);
-    call->queue_len--;
-    return payload;
-}
-
 static void drop(struct rpc_call *call, struct payload *payload)
 {
     discharge(call, charge_of(payload));
@@ -168,8 +138,8 @@ static void drop(struct rpc_call *call, struct payload *payload)
 
 static void drop_queue(struct rpc_call *call)
 {
-    while (call->queue_len > 0) {
-        drop(call, queue_pop(call));
+    while (call->queue.len > 0) {
+        drop(call, send_queue_pop(&call->queue));
     }
 }
 
@@ -230,7 +200,7 @@ static void release(struct rpc_call *call)
     }
     drop_queue(call);
     assert(atomic_load(&call->queued_bytes) == 0);
-    free(call->queue);
+    send_queue_fini(&call->queue);
     wire_status_fini(&call->end);
     grpc_call_details_destroy(&call->details);
     grpc_metadata_array_destroy(&call->headers);
@@ -280,7 +250,7 @@ static void do_send(struct rpc_call *call, struct payload *payload)
         drop(call, payload);
         return;
     }
-    queue_push(call, payload);
+    send_queue_push(&call->queue, payload);
     touch(call);
 }
 
@@ -344,6 +314,20 @@ void call_end(struct rpc_call *call, const struct failure *failure)
     call->end = wire_status_of(failure);
     tell_closed(call);
     touch(call);
+}
+
+/* A peer that does not read would hold up the status: then the stream is reset with it. */
+void call_expel(struct rpc_call *call, const struct failure *failure)
+{
+    assert(call->state == CALL_OPEN);
+    call->api.is_expelled = true;
+    drop_queue(call);
+    call_end(call, failure);
+    if (call->send_busy && !call->close_done) {
+        char text[CALL_TEXT_BYTES];
+        snprintf(text, sizeof(text), STR_FMT, STR_ARG(failure->message));
+        grpc_call_cancel_with_status(call->core, (grpc_status_code)failure->code, text, NULL);
+    }
 }
 
 void call_end_for_shutdown(struct rpc_call *call)
@@ -600,6 +584,19 @@ static void start_close(struct rpc_call *call)
     start_batch(call, &op, 1, &call->closed);
 }
 
+static bool admit(struct rpc_call *call, uint32_t rights)
+{
+    struct loop *loop = call->loop;
+    struct failure why;
+    struct admission by = {.keys = loop->keys, .now_ms = keyring_now_ms(loop->keyring)};
+    bool is_in = admission_admit(&call->api, rights, &by, &loop->arena, &why);
+    if (!is_in) {
+        call_end(call, &why);
+    }
+    arena_reset(&loop->arena);
+    return is_in;
+}
+
 static void on_accepted(void *owner, bool ok)
 {
     struct rpc_call *call = (struct rpc_call *)owner;
@@ -624,7 +621,7 @@ static void on_accepted(void *owner, bool ok)
     }
     call->api.method = row->method;
     call->api.service = row->service;
-    if (!api_call_admit(&call->api, principal_anyone(PROJECT_DEFAULT))) {
+    if (!admit(call, row->rights)) {
         return;
     }
     if (row->method->kind == API_BIDI) {
@@ -707,7 +704,7 @@ static void on_closed(void *owner, bool ok)
 
 static void add_message(struct rpc_call *call, grpc_op *op, bool alone)
 {
-    struct payload *payload = queue_pop(call);
+    struct payload *payload = send_queue_pop(&call->queue);
     assert(call->outgoing == NULL);
     call->outgoing_charge = charge_of(payload);
     loop_passed(call->loop, call->outgoing_charge);
@@ -715,7 +712,7 @@ static void add_message(struct rpc_call *call, grpc_op *op, bool alone)
     op->op = GRPC_OP_SEND_MESSAGE;
     op->data.send_message.send_message = call->outgoing;
     /* The transport may wait for what follows. Beside initial metadata it would for ever. */
-    op->flags = alone && call->queue_len > 0 ? GRPC_WRITE_BUFFER_HINT : 0;
+    op->flags = alone && call->queue.len > 0 ? GRPC_WRITE_BUFFER_HINT : 0;
 }
 
 static void add_end(struct rpc_call *call, grpc_op *op)
@@ -740,7 +737,7 @@ static void flush_send(struct rpc_call *call)
     bool opening =
         call->handler == CALL_HANDLER_SERVING && is_streaming(call) && !call->headers_sent;
     bool ending = call->state == CALL_ENDING;
-    bool due = call->queue_len > 0 || ending || opening;
+    bool due = call->queue.len > 0 || ending || opening;
     if (!due || call->send_busy || (call->state != CALL_OPEN && !ending)) {
         return;
     }
@@ -748,11 +745,11 @@ static void flush_send(struct rpc_call *call)
         ops[count++].op = GRPC_OP_SEND_INITIAL_METADATA;
         call->headers_sent = true;
     }
-    if (call->queue_len > 0) {
+    if (call->queue.len > 0) {
         add_message(call, &ops[count], count == 0);
         count++;
     }
-    if (ending && call->queue_len == 0) {
+    if (ending && call->queue.len == 0) {
         add_end(call, &ops[count++]);
     }
     assert(count > 0);

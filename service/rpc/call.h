@@ -26,6 +26,7 @@
 
 #include "service/api/call.h"
 #include "service/rpc/loop.h"
+#include "service/rpc/send_queue.h"
 #include "service/rpc/wire.h"
 
 enum {
@@ -34,6 +35,7 @@ enum {
     CALL_QUEUED_BYTES_MAX = 8 * 1024 * 1024,
     /* What a queued message costs besides its bytes. */
     CALL_MESSAGE_OVERHEAD_BYTES = 64,
+    CALL_TEXT_BYTES = 512, /* Of a status that has no details. */
 };
 
 enum call_state {
@@ -91,10 +93,7 @@ struct rpc_call {
     atomic_bool overflowed;
     atomic_uint holds; /* While any is left, nothing more is read from the peer. */
 
-    struct payload **queue; /* A ring; its capacity is a power of two. */
-    uint32_t queue_cap;
-    uint32_t queue_first;
-    uint32_t queue_len;
+    struct send_queue queue;
 
     bool dirty; /* In loop->dirty. */
     bool send_busy; /* The send batch is out. */
@@ -113,6 +112,9 @@ void call_flush(struct rpc_call *call);
 /* Ends the call from the transport's side; what is queued goes out first. The handler hears
  * `closed`. A call that has ended, or is not there yet, stays as it is. */
 void call_end(struct rpc_call *call, const struct failure *failure);
+/* The same to one whose caller is let in no more, and at once: what is queued does not go out. The
+ * call is open. */
+void call_expel(struct rpc_call *call, const struct failure *failure);
 /* UNAVAILABLE, "server is shutting down; reconnect". */
 void call_end_for_shutdown(struct rpc_call *call);
 

@@ -90,7 +90,6 @@ void health_set(struct health *health, bool serving)
 const struct api_method health_methods[] = {
     {
         .path = "/grpc.health.v1.Health/Check",
-        .rights = RIGHT_ALL,
         .kind = API_UNARY,
         .request = &grpc__health__v1__health_check_request__descriptor,
         .response = &grpc__health__v1__health_check_response__descriptor,
@@ -98,7 +97,6 @@ const struct api_method health_methods[] = {
     },
     {
         .path = watch_path,
-        .rights = RIGHT_ALL,
         .kind = API_SERVER_STREAM,
         .request = &grpc__health__v1__health_check_request__descriptor,
         .response = &grpc__health__v1__health_check_response__descriptor,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "service/base/sys.h"
+#include "service/keys/keyring.h"
 #include "service/rpc/call.h"
 #include "service/rpc/wire.h"
 
@@ -45,12 +46,15 @@ static void run_posts(void *owner, bool ok)
 }
 
 void loop_init(struct loop *loop, grpc_server *server, const struct methods *methods,
-               struct loop_streams *streams, size_t message_bytes_max, size_t receive_bytes_max)
+               struct loop_streams *streams, struct keyring *keyring, size_t message_bytes_max,
+               size_t receive_bytes_max)
 {
     *loop = (struct loop){
         .server = server,
         .streams = streams,
         .methods = methods,
+        .keyring = keyring,
+        .keys = keyring_get(keyring),
         .queue = grpc_completion_queue_create_for_next(NULL),
         .message_bytes_max = message_bytes_max,
     };
@@ -184,6 +188,7 @@ void loop_fini(struct loop *loop)
     grpc_channel_destroy(loop->waker_channel);
     grpc_completion_queue_destroy(loop->queue);
     inbox_free(loop->inbox);
+    key_set_unref(loop->keys);
     arena_fini(&loop->arena);
 }
 

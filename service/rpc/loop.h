@@ -21,6 +21,8 @@
 #include "service/base/inbox.h"
 #include "service/rpc/receive.h"
 
+struct key_set;
+struct keyring;
 struct methods;
 struct rpc_call;
 
@@ -46,6 +48,8 @@ struct loop {
     grpc_server *server;
     struct loop_streams *streams;
     const struct methods *methods;
+    struct keyring *keyring;
+    struct key_set *keys; /* What calls are held against; see key_change.h. */
     grpc_completion_queue *queue;
     pthread_t thread;
     struct inbox *inbox;
@@ -70,9 +74,11 @@ struct loop {
     struct inbox_node idle;
 };
 
-/* Before the server starts. `streams` outlives it. receive_bytes_max: as of receive_init(). */
+/* Before the server starts. `streams` and the keyring outlive it. receive_bytes_max: as of
+ * receive_init(). */
 void loop_init(struct loop *loop, grpc_server *server, const struct methods *methods,
-               struct loop_streams *streams, size_t message_bytes_max, size_t receive_bytes_max);
+               struct loop_streams *streams, struct keyring *keyring, size_t message_bytes_max,
+               size_t receive_bytes_max);
 /* Arms the accepts and starts the thread; after the server was started. */
 void loop_start(struct loop *loop, uint32_t index);
 /* Ends the thread. Every call must have gone. */

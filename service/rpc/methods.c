@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "service/api/access.h"
 #include "service/rpc/wire.h"
 
 enum {
@@ -64,7 +65,11 @@ static void add(struct methods *methods, const struct api_method *method, void *
     assert(method->start != NULL && method->request != NULL && method->response != NULL);
     assert(method->kind != API_BIDI || method->message != NULL);
     assert(wire_is_acyclic(method->request));
-    methods->slots[slot] = (struct method_row){method, service};
+    methods->slots[slot] = (struct method_row){
+        .method = method,
+        .service = service,
+        .rights = access_rights(str_of(method->path)),
+    };
     methods->count++;
     add_service(methods, service_name(method->path));
 }

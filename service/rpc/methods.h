@@ -11,6 +11,7 @@
 struct method_row {
     const struct api_method *method;
     void *service; /* For api_call.service. */
+    uint32_t rights; /* What it asks for: access_rights(). */
 };
 
 struct methods;

@@ -122,7 +122,6 @@ static void message(struct api_call *call, const ProtobufCMessage *base)
 const struct api_method reflection_methods[] = {
     {
         .path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-        .rights = RIGHT_ALL,
         .kind = API_BIDI,
         .request = &grpc__reflection__v1__server_reflection_request__descriptor,
         .response = &grpc__reflection__v1__server_reflection_response__descriptor,
@@ -131,7 +130,6 @@ const struct api_method reflection_methods[] = {
     },
     {
         .path = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-        .rights = RIGHT_ALL,
         .kind = API_BIDI,
         .request = &grpc__reflection__v1__server_reflection_request__descriptor,
         .response = &grpc__reflection__v1__server_reflection_response__descriptor,

@@ -9,8 +9,10 @@
 
 #include "service/base/sys.h"
 #include "service/door/door.h"
+#include "service/keys/keyring.h"
 #include "service/rpc/call.h"
 #include "service/rpc/health.h"
+#include "service/rpc/key_change.h"
 #include "service/rpc/loop.h"
 #include "service/rpc/methods.h"
 #include "service/rpc/reflection.h"
@@ -32,6 +34,8 @@ struct rpc_server {
     grpc_server *core;
     grpc_server_credentials *plain; /* TLS ends in the door. */
     struct door *door;
+    struct keyring *keyring;
+    struct keyring *own_keyring; /* Without keys, of one that was given none. */
     struct methods *methods;
     struct descriptors *descriptors;
     struct health health;
@@ -120,8 +124,46 @@ static void add_loops(struct rpc_server *server, uint32_t count, uint32_t messag
     server->loop_count = count;
     for (uint32_t i = 0; i < count; i++) {
         loop_init(&server->loops[i], server->core, server->methods, &server->streams,
-                  message_bytes_max, receive_bytes_max / count);
+                  server->keyring, message_bytes_max, receive_bytes_max / count);
     }
+}
+
+/* ---- keys ---- */
+
+static uint64_t system_now_ms(void *context)
+{
+    (void)context;
+    return sys_now_ms();
+}
+
+static void add_keyring(struct rpc_server *server, struct keyring *keyring)
+{
+    server->keyring = keyring;
+    if (keyring == NULL) {
+        server->own_keyring = keyring_new(system_now_ms, NULL);
+        server->keyring = server->own_keyring;
+    }
+}
+
+static bool has_keys(const struct rpc_server *server)
+{
+    struct key_set *set = keyring_get(server->keyring);
+    bool ret = !key_set_is_open(set);
+    key_set_unref(set);
+    return ret;
+}
+
+static void on_keys(void *context, struct key_set *set, struct keyring_wait *waits)
+{
+    struct rpc_server *server = (struct rpc_server *)context;
+    key_change(server->loops, server->loop_count, set, waits);
+}
+
+/* What was put since the loops were made comes by the first change. */
+static void follow_keys(struct rpc_server *server)
+{
+    keyring_follow(server->keyring, on_keys, server);
+    on_keys(server, keyring_get(server->keyring), NULL);
 }
 
 /* ---- the door ---- */
@@ -147,6 +189,9 @@ static status add_door(struct rpc_server *server, const struct rpc_server_option
         .per_address_max = options->connections_per_address_max,
         .tls = {options->tls_certificates, options->tls_key, options->tls_client_ca},
         .needs_tls = options->tls_only,
+        .has_keys = has_keys(server),
+        .may_lack_keys = options->may_lack_keys,
+        .may_lack_tls = options->may_lack_tls,
         .take = take_connection,
         .is_serving = is_serving,
         .context = server,
@@ -164,6 +209,7 @@ static void server_free(struct rpc_server *server)
         loop_fini(&server->loops[i]);
     }
     free(server->loops);
+    keyring_free(server->own_keyring);
     methods_free(server->methods);
     descriptors_free(server->descriptors);
     while (inbox_take(server->events, 1) != NULL) {
@@ -202,6 +248,7 @@ status rpc_server_start(const struct rpc_server_options *options, struct arena *
     gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
     grpc_init();
     struct rpc_server *server = xcalloc(1, sizeof(*server));
+    add_keyring(server, options->keyring);
     server->core = core_new(options, message_bytes_max);
     server->events = inbox_new(1, NULL, NULL);
     server->down = (struct loop_op){on_down, server};
@@ -217,6 +264,7 @@ status rpc_server_start(const struct rpc_server_options *options, struct arena *
         return opened;
     }
     grpc_server_start(server->core);
+    follow_keys(server);
     for (uint32_t i = 0; i < threads; i++) {
         loop_start(&server->loops[i], i);
     }
@@ -322,6 +370,7 @@ void rpc_server_stop(struct rpc_server *server, uint32_t grace_ms)
             awaited--;
         }
     }
+    keyring_follow(server->keyring, NULL, NULL);
     if (awaited > 0) {
         /* Somebody still holds a call: freeing what it points to would be worse. */
         log_line(LOG_ERROR, "rpc_stop_incomplete", "awaited=%u", awaited);

@@ -12,6 +12,7 @@
 
 #include "service/api/call.h"
 
+struct keyring;
 struct rpc_server;
 
 struct rpc_server_options {
@@ -32,6 +33,10 @@ struct rpc_server_options {
     /* Tables, up to NULL; each ends with a row whose path is NULL. */
     const struct api_method *const *methods;
     void *service; /* For api_call.service. */
+    /* Callers are held against its keys; followed while the server runs. NULL: nobody needs one. */
+    struct keyring *keyring;
+    bool may_lack_keys; /* Else an address that others reach is not served without keys, */
+    bool may_lack_tls; /* nor without TLS. */
     str descriptors; /* A FileDescriptorSet of everything served, for reflection. */
 };
 

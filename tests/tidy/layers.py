@@ -19,6 +19,7 @@ REQUESTS = tuple(
         "deletions",
         "forks",
         "inputs",
+        "keys",
         "offers",
         "publications",
         "queues",
@@ -60,7 +61,7 @@ LAYERS = {
     "service/schedule": (("service/base/",), ()),
     "service/schema": (("service/base/",), ()),
     "service/metrics": (("service/base/",), ()),
-    "service/auth": (("service/base/",), ()),
+    "service/keys": (("service/base/",), ("openssl/",)),
     # The core: it knows no feature by name.
     "service/partition": (
         (
@@ -86,6 +87,7 @@ LAYERS = {
             "service/schema/schema.h",
             "service/partition/",
             "service/features/",
+            "service/keys/",
             "service/llm/provider.h",
             "service/hosts/facts.h",
             "service/hosts/host.h",
@@ -134,6 +136,7 @@ LAYERS = {
             "service/codec/codec.h",
             "service/engine/engine.h",
             "service/hosts/message.h",
+            "service/keys/",
             "service/llm/provider.h",
             "service/schema/schema.h",
         )
@@ -146,7 +149,7 @@ LAYERS = {
         (
             "service/base/",
             "service/api/",
-            "service/auth/",
+            "service/keys/",
             "service/door/door.h",
             "protos/",
             "grpc/",
@@ -158,6 +161,18 @@ LAYERS = {
     # The only place that names concrete stores, providers and transports.
     "service/main.c": (("service/", "storage/", "protos/"), ()),
     "service/config": (("service/base/",), ()),
+    # A command beside the server: over the same store.
+    "service/keys_command": (
+        (
+            "service/api/access.h",
+            "service/base/",
+            "service/codec/level.h",
+            "service/features/keys/key_table.h",
+            "service/keys/",
+            "storage/store.h",
+        ),
+        (),
+    ),
     "storage": (("service/base/",) + RECORDS, ("pb.h", "pb_encode.h", "pb_decode.h")),
     "storage/rocksdb_": (
         ("service/base/", "storage/") + RECORDS,

@@ -66,12 +66,28 @@ class Starting(unittest.TestCase):
 
     def test_an_address_that_others_reach(self):
         self.server.address = "0.0.0.0:0"
-        self.assertIn("there are no keys yet", self.warned("listens_openly"))
+        said = self.refused()
+        self.assertIn("there are no keys", said)
+        self.assertIn("--allow-no-keys 1", said)
+
+    def test_such_an_address_without_tls(self):
+        self.server.address = "0.0.0.0:0"
+        self.server.options = ["--allow-no-keys", "1"]
+        said = self.refused()
+        self.assertIn("--tls-certificates", said)
+        self.assertIn("--allow-no-tls 1", said)
+
+    def test_such_an_address_by_will(self):
+        self.server.address = "0.0.0.0:0"
+        self.server.options = ["--allow-no-keys", "1", "--allow-no-tls", "1"]
+        self.assertIn("WARN", self.warned("no_keys").upper())
 
     def test_an_address_of_this_machine_alone(self):
         self.server.start()
         self.server.stop()
-        self.assertNotIn("listens_openly", self.server.log())
+        lines = [line for line in self.server.log().splitlines() if "no_keys" in line]
+        self.assertEqual(len(lines), 1)
+        self.assertNotIn("WARN", lines[0].upper())
 
     def test_a_variable_that_is_none(self):
         said = self.warned("POLOSD_LEASE_SM", {"POLOSD_LEASE_SM": "5"})

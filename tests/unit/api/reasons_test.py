@@ -16,8 +16,10 @@ CONSTANT = re.compile(r'(?<![\w"])"([A-Z][A-Z_]+)"')
 OTHER_TABLES = re.compile(r"^\s*\[(EVENT|CODE)_\w+\] = ")
 # Names of environment variables look the same.
 VARIABLE = re.compile(r"^POLOSD_|_(API_KEY|BASE_URL|TOKEN|PROXY)$|^SSL_CERT_FILE$")
-# What is no reason either: a method of HTTP, a zone, a code that is none, names of days and months.
-OTHERS = {"API_KEY_INVALID", "POST", "UTC", "UNKNOWN", "SUNMONTUEWEDTHUFRISAT",
+# What is no reason either: a method of HTTP, a zone, a code that is none, roles of keys, names of
+# days and months.
+OTHERS = {"API_KEY_INVALID", "POST", "UTC", "UNKNOWN", "CALLER", "HOST", "APPROVER", "READER",
+          "ADMIN", "SUNMONTUEWEDTHUFRISAT",
           "JANFEBMARAPRMAYJUNJULAUGSEPOCTNOVDEC"}
 # Google's words look the same; the reasons its dialect gives stand in the others too.
 GOOGLES = ("service/llm/gemini.c", "service/llm/gemini_request.c")

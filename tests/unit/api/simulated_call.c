@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "service/api/access.h"
 #include "service/partition/partition.h"
 
 static struct simulated_call *call_of(struct api_call *api)
@@ -115,8 +116,11 @@ struct simulated_call *simulated_call_start_as(struct api *api, const char *path
     call->references = 1;
     arena_init(&call->arena, 0);
     assert(request == NULL || request->descriptor == call->api.method->request);
-    if (api_call_admit(&call->api, principal)) {
+    struct failure why;
+    if (access_admit(&call->api, access_rights(str_of(path)), principal, &call->arena, &why)) {
         call->api.method->start(&call->api, request);
+    } else {
+        finish(&call->api, &why);
     }
     return call;
 }

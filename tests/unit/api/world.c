@@ -76,7 +76,7 @@ static void make(struct world *world, struct partition_options *options)
     struct reads_options reads = {.source = {.store = options->store, .space = options->space},
                                   .queue_max = WORLD_READS_MAX};
     world->reads = reads_new(&reads);
-    api_init(&world->api, world->partition, world->reads, 1000);
+    api_init(&world->api, world->partition, world->reads, NULL, 1000);
 }
 
 void world_init(struct world *world, size_t inbox_max)

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "service/codec/key_row.h"
 #include "service/codec/queue_rows.h"
 #include "service/codec/run_index.h"
 #include "service/codec/schedule_row.h"
@@ -430,6 +431,64 @@ static void test_schedule_row_refuses_damage(void **state)
     buf_fini(&value);
 }
 
+static void test_key_row(void **state)
+{
+    static const str offers[] = {{"a*", 2}, {"b", 1}};
+    struct key_row row = {
+        .rights = 0x01020304,
+        .created_ms = 5,
+        .expires_ms = 6,
+        .revoked_ms = 7,
+        .name = STR("me"),
+        .offers = offers,
+        .offer_count = COUNT_OF(offers),
+    };
+    struct key_row back;
+    struct arena arena;
+    struct buf value = {0};
+    char tail[KEY_ROW_TAIL_BYTES];
+    uint32_t number = 0;
+    (void)state;
+    arena_init(&arena, 0);
+    assert_bytes(key_row_tail(tail, 0x1f9d02aa), "1f9d02aa");
+    assert_int_equal(key_row_read_tail(str_make(tail, sizeof(tail)), &number).code, CODE_OK);
+    assert_int_equal(number, 0x1f9d02aa);
+    assert_int_equal(key_row_read_tail(STR("123"), &number).code, CODE_DATA_LOSS);
+    memset(row.digest, 0xdd, sizeof(row.digest));
+    key_row_encode(&row, &value);
+    assert_bytes(buf_str(&value), "01"
+                                  "04030201"
+                                  "0500000000000000"
+                                  "0600000000000000"
+                                  "0700000000000000"
+                                  "dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd"
+                                  "0200"
+                                  "6d65"
+                                  "0200"
+                                  "0200"
+                                  "612a"
+                                  "0100"
+                                  "62");
+    assert_int_equal(key_row_decode(buf_str(&value), &arena, &back).code, CODE_OK);
+    assert_int_equal(back.rights, row.rights);
+    assert_int_equal(back.created_ms + 10 * back.expires_ms + 100 * back.revoked_ms, 765);
+    assert_memory_equal(back.digest, row.digest, sizeof(row.digest));
+    assert_true(str_is(back.name, "me"));
+    assert_int_equal(back.offer_count, 2);
+    assert_true(str_is(back.offers[0], "a*") && str_is(back.offers[1], "b"));
+    for (size_t len = 0; len < value.len; len++) {
+        str cut = str_make(value.ptr, len);
+        assert_int_equal(key_row_decode(cut, &arena, &back).code, CODE_DATA_LOSS);
+    }
+    value.ptr[0] = 2; /* Of a release that is not known. */
+    assert_int_equal(key_row_decode(buf_str(&value), &arena, &back).code, CODE_DATA_LOSS);
+    value.ptr[0] = 1;
+    buf_put_char(&value, 'x');
+    assert_int_equal(key_row_decode(buf_str(&value), &arena, &back).code, CODE_DATA_LOSS);
+    buf_fini(&value);
+    arena_fini(&arena);
+}
+
 static void test_suspension_value(void **state)
 {
     (void)state;
@@ -504,6 +563,7 @@ int main(void)
         cmocka_unit_test(test_suspension_row),
         cmocka_unit_test(test_alarm_row),
         cmocka_unit_test(test_await_row),
+        cmocka_unit_test(test_key_row),
         cmocka_unit_test(test_suspension_value),
         cmocka_unit_test(test_run_index_rows),
         cmocka_unit_test(test_queue_row),
