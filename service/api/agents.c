@@ -2,6 +2,7 @@
 #include "service/api/check.h"
 #include "service/api/definition.h"
 #include "service/api/exchange.h"
+#include "service/api/may_offer.h"
 #include "service/api/methods.h"
 #include "service/api/start.h"
 #include "service/api/text.h"
@@ -43,7 +44,9 @@ static void register_agent(struct api_call *call, const ProtobufCMessage *messag
     const Polos__V1__AgentServiceRegisterRequest *proto = (const void *)message;
     struct request *request = exchange_new(call, &register_operation, registered);
     struct check check = {.arena = &request->arena};
-    bool is_fine = take_agent(&check, proto->agent, request);
+    bool is_fine =
+        take_agent(&check, proto->agent, request) &&
+        check_agent_offer(&check, call, "agent.id", register_request(request)->definition->id);
     exchange_post_checked(request, is_fine, &check);
 }
 

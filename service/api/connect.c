@@ -15,6 +15,7 @@
 #include "service/api/envelope.h"
 #include "service/api/exchange.h"
 #include "service/api/host_wire.h"
+#include "service/api/may_offer.h"
 #include "service/api/methods.h"
 #include "service/base/failure.h"
 #include "service/features/tasks/tasks.h"
@@ -119,7 +120,9 @@ static void post_gone(struct connect *connect)
 {
     struct request *request = exchange_new(connect->call, &host_gone_operation, gone);
     host_request(request)->link = &connect->link;
-    host_request(request)->has_left = !failure_happened(&connect->leaving);
+    host_request(request)->departure = connect->call->is_expelled            ? HOST_EXPELLED
+                                       : failure_happened(&connect->leaving) ? HOST_CUT_OFF
+                                                                             : HOST_HUNG_UP;
     exchange_post_always(request);
 }
 
@@ -173,7 +176,10 @@ static void take_hello(struct connect *connect, const Polos__V1__ToolServiceConn
         is_fine = check_fault(&check, "messages", "leave them for the envelopes after hello");
     }
     hello_request(request)->link = &connect->link;
-    if (!is_fine || !host_wire_hello(&check, first->hello, request)) {
+    if (!is_fine || !host_wire_hello(&check, first->hello, request) ||
+        !check_hello_offers(&check, connect->call, &hello_request(request)->hello,
+                            hello_request(request)->definitions,
+                            hello_request(request)->definition_count)) {
         leave(connect, &check.error);
         exchange_end(request);
         return;

@@ -321,12 +321,16 @@ void hosts_writable(struct hosts *hosts, struct host_session *session)
     session_write(hosts, session);
 }
 
-void hosts_disconnected(struct hosts *hosts, struct host_session *session, bool has_left,
-                        uint64_t now_ms)
+void hosts_disconnected(struct hosts *hosts, struct host_session *session,
+                        enum host_departure departure, uint64_t now_ms)
 {
     hosts_set_clock(hosts, now_ms);
     session_detach(hosts, session);
-    if (session->is_draining && (has_left || session->held.count == 0)) {
+    if (departure == HOST_EXPELLED) {
+        session_end(hosts, session, "its host is let in no more");
+        return;
+    }
+    if (session->is_draining && (departure == HOST_HUNG_UP || session->held.count == 0)) {
         session_end(hosts, session, "its host has left");
         return;
     }

@@ -86,11 +86,17 @@ bool hosts_beat(struct hosts *hosts, str token, uint64_t now_ms);
 uint64_t hosts_lease_ms(const struct hosts *hosts);
 /* The stream of a connected host takes more. */
 void hosts_writable(struct hosts *hosts, struct host_session *session);
-/* The stream is gone: the host has the rest of its lease to dial again, redial_ms at most.
- * has_left: it closed the stream itself; if it had said DRAIN before, it does not come back, and
- * its tasks are lost at once. Not for a link that hosts closed. */
-void hosts_disconnected(struct hosts *hosts, struct host_session *session, bool has_left,
-                        uint64_t now_ms);
+/* How a stream came to its end. */
+enum host_departure {
+    HOST_CUT_OFF, /* It broke. */
+    HOST_HUNG_UP, /* The host closed it; if it had said DRAIN before, it does not come back. */
+    HOST_EXPELLED, /* Whoever it is is let in no more. */
+};
+
+/* The stream is gone: the host has the rest of its lease to dial again, redial_ms at most; the
+ * tasks of one that does not come back are lost at once. Not for a link that hosts closed. */
+void hosts_disconnected(struct hosts *hosts, struct host_session *session,
+                        enum host_departure departure, uint64_t now_ms);
 /* Sends the acknowledgements that are due, one message a session, and some pieces of what hosts are
  * owed, one host after the other. Once per round, at its end:
  * sessions that are over stay valid pointers until then, and giving them a task does nothing. */

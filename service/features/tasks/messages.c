@@ -168,7 +168,7 @@ static void handle_gone(struct partition *partition, struct request *request)
 {
     struct host_link *link = host_request(request)->link;
     if (link->session != NULL) {
-        hosts_disconnected(partition->hosts, link->session, host_request(request)->has_left,
+        hosts_disconnected(partition->hosts, link->session, host_request(request)->departure,
                            tasks_clock_ms(partition));
     }
     request_answer_later(partition, request);

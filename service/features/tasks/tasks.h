@@ -44,7 +44,7 @@ struct host_request {
     struct request request;
     struct host_link *link;
     struct host_message message; /* Of a host_message_operation. */
-    bool has_left; /* Of a host_gone_operation: the host closed the stream itself. */
+    enum host_departure departure; /* Of a host_gone_operation. */
     uint64_t received_by; /* The number of the session that has received it; 0: none yet. */
 };
 extern const struct operation host_message_operation;

@@ -11,7 +11,9 @@ import threading
 import unittest
 
 import grpc
-from polos.v1 import access_pb2, admin_pb2, admin_pb2_grpc, topics_pb2, topics_pb2_grpc
+from polos.v1 import (access_pb2, admin_pb2, admin_pb2_grpc, agents_pb2, agents_pb2_grpc,
+                      definitions_pb2, tools_pb2, tools_pb2_grpc, topics_pb2, topics_pb2_grpc,
+                      workflows_pb2, workflows_pb2_grpc)
 
 from tests.lib import polosd
 
@@ -242,6 +244,90 @@ class Keys(unittest.TestCase):
         key = self.create(self.root, "reader", lifetime=polosd.length(1000))
         ended = self.follow(key, "t")
         self.assertEqual(ended.get(timeout=20), (DENIED[0], "KEY_EXPIRED"))
+
+    def dial(self, key, host_id, offers):
+        """A host's stream, as two queues: what it says, what it hears; its end is heard last."""
+        say, hear = queue.Queue(), queue.Queue()
+        stub = tools_pb2_grpc.ToolServiceStub(self.server.channel)
+        call = stub.Connect(iter(say.get, None), metadata=metadata_of(key))
+        say.put(polosd.hello_of(host_id=host_id, slots=1, **offers))
+
+        def read():
+            try:
+                for envelope in call:
+                    hear.put(envelope)
+                hear.put(None)
+            except grpc.RpcError as error:
+                hear.put((error.code(),) + polosd.details_of(error)[:2])
+        threading.Thread(target=read, daemon=True).start()
+        self.addCleanup(call.cancel)
+        return hear
+
+    def task_of(self, hear):
+        while True:
+            heard = hear.get(timeout=20)
+            self.assertNotIsInstance(heard, tuple)
+            for message in heard.messages:
+                if message.HasField("task"):
+                    return message.task
+
+    def test_a_host_whose_key_is_revoked_loses_what_it_holds_at_once(self):
+        self.start("--lease-ms", str(HOUR_MS), "--redial-ms", str(HOUR_MS))
+        self.make_root()
+        first, second = self.create(self.root, "host"), self.create(self.root, "host")
+        flow = {"workflows": [definitions_pb2.WorkflowDefinition(id="flow")]}
+        lost = self.dial(first, "one", flow)
+        run = workflows_pb2_grpc.WorkflowServiceStub(self.server.channel).Start(
+            workflows_pb2.WorkflowServiceStartRequest(workflow_id="flow", input_json="1"),
+            metadata=metadata_of(self.root))
+        self.assertEqual(self.task_of(lost).run_id, run.run_id)
+        heir = self.dial(second, "two", flow)
+        self.revoke(first)
+        self.assertEqual(self.task_of(heir).run_id, run.run_id)
+        heard = lost.get(timeout=20)
+        while not isinstance(heard, tuple):
+            heard = lost.get(timeout=20)
+        self.assertEqual(heard[:2], (DENIED[0], "KEY_REVOKED"))
+
+    # ---- What a host may offer. ----
+
+    def test_a_hello_with_a_name_that_is_not_the_keys_is_refused_whole(self):
+        self.start()
+        self.make_root()
+        key = self.create(self.root, "host", offers=["bill*", "*-tool", "only"])
+        tool, flow, agent = (definitions_pb2.ToolDefinition, definitions_pb2.WorkflowDefinition,
+                             definitions_pb2.AgentDefinition)
+        models = [polosd.model_of()]
+        for offers in ({"tools": [tool(id="a-tool"), tool(id="other")]},
+                       {"workflows": [flow(id="billing"), flow(id="rebilling")]},
+                       {"agents": [agent(id="only-one", models=models)]}):
+            with self.subTest(offers=offers):
+                hear = self.dial(key, "host", offers)
+                self.assertEqual(hear.get(timeout=20),
+                                 (DENIED[1], "PERMISSION_DENIED", "hello.offers"))
+        found = tools_pb2_grpc.ToolServiceStub(self.server.channel).List(
+            tools_pb2.ToolServiceListRequest(), metadata=metadata_of(self.root))
+        self.assertEqual(list(found.tools), [])
+        hear = self.dial(key, "host", {
+            "tools": [tool(id="a-tool")], "workflows": [flow(id="billing")],
+            "agents": [agent(id="only", models=models)]})
+        self.assertTrue(hear.get(timeout=20).HasField("welcome"))
+
+    def test_an_agent_whose_name_is_not_the_keys_is_not_registered(self):
+        self.start()
+        self.make_root()
+        key = self.create(self.root, "host", offers=["bill*"])
+        stub = agents_pb2_grpc.AgentServiceStub(self.server.channel)
+        for name, code in (("billing", None), ("other", DENIED[1])):
+            agent = definitions_pb2.AgentDefinition(id=name, models=[polosd.model_of()])
+            request = agents_pb2.AgentServiceRegisterRequest(agent=agent)
+            if code is None:
+                stub.Register(request, metadata=metadata_of(key))
+                continue
+            with self.assertRaises(grpc.RpcError) as raised:
+                stub.Register(request, metadata=metadata_of(key))
+            self.assertEqual(raised.exception.code(), code)
+            self.assertEqual(polosd.details_of(raised.exception)[1], "agent.id")
 
     # ---- The command. ----
 

@@ -260,6 +260,6 @@ void acknowledge(struct fixture *fixture, struct test_link *link, uint64_t ack)
 
 void disconnect(struct fixture *fixture, struct test_link *link)
 {
-    hosts_disconnected(fixture->hosts, link->link.session, false, fixture->now_ms);
+    hosts_disconnected(fixture->hosts, link->link.session, HOST_CUT_OFF, fixture->now_ms);
     assert_null(link->link.session);
 }

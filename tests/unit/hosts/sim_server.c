@@ -256,7 +256,7 @@ void sim_server_gone(struct sim *sim, struct sim_link *link)
 {
     link->is_over = true;
     if (link->link.session != NULL) {
-        hosts_disconnected(sim->hosts, link->link.session, false, sim->now_ms);
+        hosts_disconnected(sim->hosts, link->link.session, HOST_CUT_OFF, sim->now_ms);
     }
 }
 

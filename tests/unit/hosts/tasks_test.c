@@ -347,9 +347,25 @@ static void a_host_that_leaves_hands_its_tasks_over(void **state)
     connect_host(&fixture, &link, "host", 1, "a");
     dispatch(&fixture, "a", 1, 1);
     receive(&fixture, &link, HOST_MESSAGE_DRAIN, 1, 0, 0);
-    hosts_disconnected(fixture.hosts, link.link.session, true, fixture.now_ms);
+    hosts_disconnected(fixture.hosts, link.link.session, HOST_HUNG_UP, fixture.now_ms);
     assert_int_equal(fixture.lost_count, 1);
     assert_string_equal(fixture.lost[0].cause, "its host has left");
+    assert_int_equal(fixture_stats(&fixture).sessions, 0);
+    fixture_fini(&fixture);
+}
+
+/* Whose key was revoked: it need not have said that it leaves, and its lease has not run out. */
+static void a_host_that_is_expelled_loses_its_tasks_at_once(void **state)
+{
+    struct fixture fixture;
+    struct test_link link;
+    (void)state;
+    fixture_init(&fixture);
+    connect_host(&fixture, &link, "host", 1, "a");
+    dispatch(&fixture, "a", 1, 1);
+    hosts_disconnected(fixture.hosts, link.link.session, HOST_EXPELLED, fixture.now_ms);
+    assert_int_equal(fixture.lost_count, 1);
+    assert_string_equal(fixture.lost[0].cause, "its host is let in no more");
     assert_int_equal(fixture_stats(&fixture).sessions, 0);
     fixture_fini(&fixture);
 }
@@ -513,6 +529,7 @@ int main(void)
         cmocka_unit_test(waiting_tasks_are_limited),
         cmocka_unit_test(no_name_starves),
         cmocka_unit_test(many_wait_in_little_memory),
+        cmocka_unit_test(a_host_that_is_expelled_loses_its_tasks_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
