@@ -124,6 +124,15 @@ static void note_try(struct world *world, struct sim_run *run, const struct even
                   });
 }
 
+/* Its code gave the key up, whose result it perhaps never hears of. */
+static void note_given_up(struct sim_run *run, uint32_t effect, uint64_t key)
+{
+    for (size_t i = 0; i < run->step_count; i++) {
+        struct sim_step *step = &run->steps[i];
+        step->is_given_up |= step->effect == effect && step->number == 0 && step->key == key;
+    }
+}
+
 static void note_step(struct world *world, struct sim_run *run, const struct event *event)
 {
     if (event->kind == EVENT_STEP_TRIED) {
@@ -141,6 +150,9 @@ static void note_step(struct world *world, struct sim_run *run, const struct eve
     }
     if (event->kind == EVENT_CANCEL_SHOWN || event->kind == EVENT_WITHDRAWN) {
         bool is_key = event->kind == EVENT_WITHDRAWN;
+        if (is_key) {
+            note_given_up(run, event->effect, str_hash(event->withdrawn.key));
+        }
         put_step(run, (struct sim_step){
                           .effect = event->effect,
                           .number = is_key ? event->withdrawn.number : event->cancel_shown.number,
@@ -154,6 +166,7 @@ static void note_step(struct world *world, struct sim_run *run, const struct eve
                           .effect = wait->owner,
                           .key = str_hash(wait->key),
                           .value = wait->value,
+                          .is_given_up = wait->is_given_up,
                       });
     }
 }
@@ -201,6 +214,7 @@ static void take_event(struct world *world, struct sim_run *run, const struct co
     world->event_number++;
     note_fact(run, entry);
     laws_note_answer(world, run, event);
+    run->was_unsaid |= world->is_unsaid;
     if (event->kind == EVENT_LEASE_LOST && str_is(event->lease_lost.cause, "lease expired")) {
         world_hosts_judge_loss(world, run->id, engine_effect(&run->folded, event->effect));
     }

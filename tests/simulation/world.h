@@ -100,6 +100,7 @@ struct sim_step {
     uint32_t number; /* 0: a step request. */
     uint64_t key;
     uint64_t value; /* 0: it is put together when it is told. */
+    bool is_given_up; /* Of a wait: by its code. */
     uint32_t try_number; /* Of a try that failed; else 0. */
     uint64_t retry_at_ms; /* By the program's clock. */
 };
@@ -209,6 +210,7 @@ struct sim_run {
     bool is_doomed; /* Somebody deletes its tree. */
     bool is_gone; /* It was. */
     bool is_changed; /* By the commit at hand. */
+    bool was_unsaid; /* A commit of its facts happened, and nobody said so. */
     bool was_damaged; /* When its rows for lists were to be made, perhaps. */
     bool was_unread; /* A read of it failed once. */
     bool is_damaged; /* In this life of the process it cannot be read. */
@@ -402,6 +404,7 @@ struct world {
     struct store store; /* The real one. */
     struct sim_run *damaged; /* NULL: none. */
     bool is_row_damaged; /* Else its journal is. */
+    bool is_unsaid; /* What is committed now happens, and nobody says so. */
     struct sim_disk disk_now;
     struct partition_options options;
     uint64_t lease_ms;

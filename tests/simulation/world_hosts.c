@@ -25,6 +25,7 @@ static const struct host_facts *copy_facts(struct arena *arena, const struct hos
         facts[i].is_step_request = piece->facts[i].is_step_request;
         facts[i].is_child = piece->facts[i].is_child;
         facts[i].try_number = piece->facts[i].try_number;
+        facts[i].steps_before = piece->facts[i].steps_before;
         facts[i].pause_ms = piece->facts[i].pause_ms;
     }
     *copy = *piece;
@@ -322,6 +323,77 @@ static void drop(struct sim_host *host, struct task_ref task)
 
 /* ---- What a host hears. ---- */
 
+/* The fact of a task's journal that its code is to be told next; NULL: none. Waits that code gave
+ * up need not be told. */
+static const struct sim_step *next_fact(const struct sim_run *run, struct sim_task *task,
+                                        bool is_of_host)
+{
+    uint32_t number = 0;
+    for (size_t i = 0; i < run->step_count; i++) {
+        const struct sim_step *step = &run->steps[i];
+        if (step->effect != task->task.effect || number++ < task->facts_told) {
+            continue;
+        }
+        if (!step->is_given_up || (step->number == 0 && !is_of_host)) {
+            return step;
+        }
+        task->facts_told++;
+    }
+    return NULL;
+}
+
+/* All that its host said up to this number is durable: its code is told, one by one. What was
+ * settled by a commit that nobody heard of, or could not be read for a moment, is told when its
+ * run is read again, which may be late.
+ */
+static void tell_own(struct world *world, struct sim_task *task, uint32_t number)
+{
+    const struct sim_run *run = world_find_run(world, task->task.run);
+    while (task->durable < number && !task->is_done && !task->is_parked && world_is_well(world)) {
+        const struct sim_step *step = next_fact(run, task, true);
+        bool is_next = step != NULL && step->number == task->durable + 1;
+        world_expect(world, is_next || run->was_unsaid || run->was_unread,
+                     "facts-are-told-in-their-order");
+        task->durable++;
+        task->facts_told++;
+    }
+}
+
+static bool was_told(const struct sim_run *run, const struct sim_task *task, uint64_t key)
+{
+    uint32_t number = 0;
+    for (size_t i = 0; i < run->step_count; i++) {
+        const struct sim_step *step = &run->steps[i];
+        if (step->effect != task->task.effect || number++ >= task->facts_told) {
+            continue;
+        }
+        if (step->number == 0 && step->key == key) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A result of what its code asked for, and what stands before it. */
+static void tell_result(struct world *world, struct sim_task *task, str key, uint32_t steps_before)
+{
+    const struct sim_run *run = world_find_run(world, task->task.run);
+    if (task->is_done || task->is_parked) {
+        return;
+    }
+    tell_own(world, task, steps_before);
+    const struct sim_step *step = next_fact(run, task, false);
+    bool is_next = step != NULL && step->number == 0 && step->key == str_hash(key);
+    if (!is_next) {
+        step = next_fact(run, task, true);
+        is_next = step != NULL && step->number == 0 && step->key == str_hash(key);
+    }
+    world_expect(
+        world, is_next || run->was_unsaid || run->was_unread || was_told(run, task, str_hash(key)),
+        "facts-are-told-in-their-order");
+    task->facts_told += is_next;
+}
+
 static void judge_durable(struct sim_host *host, const struct host_message *message)
 {
     struct world *world = host->world;
@@ -346,6 +418,18 @@ static void judge_durable(struct sim_host *host, const struct host_message *mess
     }
 }
 
+/* While a result comes in pieces, what is acknowledged of its task may stand after it. */
+static void hear_durable(struct sim_host *host, struct sim_task *task, uint32_t number)
+{
+    const struct server_message *partial = host->partial;
+    if (partial != NULL && partial->kind == SERVER_MESSAGE_OUTCOME &&
+        task_ref_equal(partial->outcome.task, task->task)) {
+        task->ahead = number;
+        return;
+    }
+    tell_own(host->world, task, number);
+}
+
 static void hear_ack(struct sim_host *host, uint64_t ack)
 {
     world_expect(host->world, ack <= host->sent, "only-what-was-said-is-acknowledged");
@@ -358,7 +442,10 @@ static void hear_ack(struct sim_host *host, uint64_t ack)
         if (!sent->is_refused) {
             judge_durable(host, &sent->message);
         }
-        const struct sim_task *held = find_held(host, sent->message.task);
+        struct sim_task *held = find_held(host, sent->message.task);
+        if (held != NULL && is_numbered(&sent->message) && !sent->is_refused) {
+            hear_durable(host, held, sent->message.number);
+        }
         bool is_let_go = held != NULL && held->is_parked && held->epoch == sent->message.epoch;
         if (sent->message.kind == HOST_MESSAGE_TASK_DONE ||
             (sent->message.kind == HOST_MESSAGE_PARK && is_let_go) ||
@@ -412,6 +499,8 @@ static void hear_welcome(struct sim_host *host, const struct server_message *mes
 static void hear_again(struct sim_host *host, struct sim_task *held, const struct host_task *task)
 {
     held->epoch = task->epoch;
+    held->durable = task->settled_count;
+    held->facts_told = (uint32_t)task->step_count;
     size_t count = host->unacknowledged_count;
     for (size_t i = 0; i < count; i++) {
         struct sim_sent *sent = &host->unacknowledged[i];
@@ -459,6 +548,8 @@ static void hear_task(struct sim_host *host, const struct host_task *task)
         .task = task->task,
         .epoch = task->epoch,
         .steps = task->settled_count,
+        .durable = task->settled_count,
+        .facts_told = (uint32_t)task->step_count,
     };
     size_t busy = 0;
     for (size_t i = 0; i < host->held_count; i++) {
@@ -497,6 +588,16 @@ static void begin_pieces(struct sim_host *host, const struct server_message *mes
     host->facts_told = 0;
 }
 
+/* A result in pieces is there, or does not come. */
+static void catch_up(struct sim_host *host, struct task_ref task)
+{
+    struct sim_task *held = find_held(host, task);
+    if (held != NULL) {
+        tell_own(host->world, held, held->ahead);
+        held->ahead = 0;
+    }
+}
+
 static void end_pieces(struct sim_host *host)
 {
     const struct server_message *message = host->partial;
@@ -506,9 +607,11 @@ static void end_pieces(struct sim_host *host)
         for (size_t i = 0; i < host->piece_count; i++) {
             struct sim_task *held = find_held(host, message->outcome.task);
             if (held != NULL && host->pieces[i].is_step_request) {
+                tell_result(host->world, held, host->pieces[i].key, host->pieces[i].steps_before);
                 sim_work_hear(host, held, host->pieces[i].key);
             }
         }
+        catch_up(host, message->outcome.task);
         return;
     }
     struct host_task task = *message->task;
@@ -603,6 +706,7 @@ static void hear_message(struct sim_host *host, const struct server_message *mes
     } else if (message->kind == SERVER_MESSAGE_OUTCOME) {
         struct sim_task *held = find_held(host, message->outcome.task);
         if (held != NULL) {
+            tell_result(host->world, held, message->outcome.key, message->outcome.steps_before);
             sim_work_hear(host, held, message->outcome.key);
         }
     }

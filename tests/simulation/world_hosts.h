@@ -62,6 +62,9 @@ struct sim_task {
     struct task_ref task;
     uint32_t epoch;
     uint32_t steps; /* Said, those that came with the task included. */
+    uint32_t durable; /* Of these, that its code was told are. */
+    uint32_t facts_told; /* To its code: these, and what it waited for. */
+    uint32_t ahead; /* Acknowledged while a result comes in pieces: durable once that is there. */
     bool is_callback;
     uint32_t phase; /* Callback. */
     str input;

@@ -88,6 +88,13 @@ MUTANTS = {
     "given_up_not_told": ("A task does not say which key its code gave up.", {
         "fact.key = event->withdrawn.key;": "",
     }),
+    "acknowledged_ahead": ("A step is acknowledged before the results that stand before it.", {
+        "return is_queued ? session->inbound.handled : outbox_ack(outbox, written + 1);":
+            "return is_queued ? session->inbound.handled : session->inbound.handled;",
+    }),
+    "results_overtake_steps": ("A result does not say which steps stand before it.", {
+        ".steps_before = steps_before}": ".steps_before = steps_before & 0}",
+    }),
     "tries_not_told": ("A task does not say which tries of its steps failed.", {
         "fact.try_number = event->step_tried.try_number;": "",
     }),
@@ -825,6 +832,7 @@ MUTANTS = {
 
 # Where they were seen last, if late: tried first, to save time.
 SEEN_AT = {
+    "acknowledged_ahead": 461,
     "awaits_not_recovered": 585,
     "called_run_moves_ticks": 618,
     "deletion_of_anothers": 249,
@@ -838,6 +846,7 @@ SEEN_AT = {
     "recovery_repeats_calls": 121,
     "refused_with_its_round": 237,
     "renewal_left_out": 422,
+    "results_overtake_steps": 71,
     "schema_forgotten": 134,
     "start_during_sweep": 188,
     "unread_tree_counted_anew": 104,

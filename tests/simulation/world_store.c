@@ -111,7 +111,9 @@ static status commit(void *self, const struct store_batch *batch)
         memory_store_fault(&world->store, faults[which].fault);
         status outcome = store_commit(&world->store, batch);
         if (faults[which].fault == MEMORY_STORE_FAULT_UNKNOWN) {
+            world->is_unsaid = true;
             laws_take(world, batch);
+            world->is_unsaid = false;
         }
         world->counts.store_faults++; /* What was taken just now is doubted afterwards. */
         trouble_reads(world);
