@@ -296,6 +296,7 @@ struct polos_host *polos_host_new(struct polos_client *client,
     host->hello.deployment = (char *)host->options.deployment;
     host->hello.slots = options->slots == 0 ? SLOTS_DEFAULT : options->slots;
     host->hello.user_agent = (char *)"polos-c/0.1.0";
+    host->hello.language = (char *)"c";
     host->session = polos_session_new(&session_events, host);
     host->flush.run = flush;
     host->redial = (struct polos_timer){.due = dial, .context = host};

@@ -279,6 +279,7 @@ static void lease_granted(const struct event *event, struct arena *arena, void *
     Polos__V1__LeaseGranted *ret = message;
     ret->host_id = text_of(arena, event->lease_granted.host_id);
     ret->deployment = text_of(arena, event->lease_granted.deployment);
+    ret->language = text_of(arena, event->lease_granted.language);
 }
 
 static void lease_lost(const struct event *event, struct arena *arena, void *message)

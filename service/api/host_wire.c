@@ -247,6 +247,7 @@ bool host_wire_hello(struct check *check, const Polos__V1__Hello *hello, struct 
     *ret = (struct host_hello){
         .host_id = check_copy(check, hello->host_id),
         .deployment = deployment.len == 0 ? STR("default") : arena_copy(check->arena, deployment),
+        .language = check_copy(check, hello->language),
         .slots = hello->slots,
         .session = check_copy(check, hello->host_token),
         .user_agent = check_copy(check, hello->user_agent),
@@ -254,6 +255,7 @@ bool host_wire_hello(struct check *check, const Polos__V1__Hello *hello, struct 
     return check_protocol(check, hello->protocol) &&
            check_some(check, "hello.host_id", ret->host_id, NAME_BYTES_MAX) &&
            check_bytes(check, "hello.deployment", ret->deployment, NAME_BYTES_MAX) &&
+           check_bytes(check, "hello.language", ret->language, LANGUAGE_BYTES_MAX) &&
            check_bytes(check, "hello.host_token", ret->session, NAME_BYTES_MAX) &&
            check_bytes(check, "hello.user_agent", ret->user_agent, CHECK_CAUSE_BYTES_MAX) &&
            take_offers(check, offers, ret) && take_held(check, hello, ret) &&

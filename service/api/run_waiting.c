@@ -3,6 +3,7 @@
 #include "service/api/run_view.h"
 #include "service/api/text.h"
 #include "service/api/times.h"
+#include "service/base/code_version.h"
 #include "service/features/reports/reports.h"
 #include "service/hosts/message.h"
 
@@ -35,7 +36,13 @@ static str task_sentence(const struct run_known *known, size_t index, const char
         return host.len > 0 ? arena_printf(arena, "host " STR_FMT " works on it", STR_ARG(host))
                             : arena_printf(arena, "a host works on it");
     }
-    if (task->is_held_back && engine_pin(&known->facts->state, effect) == ENGINE_PIN_NEWEST) {
+    if (task->is_foreign) {
+        return arena_printf(arena,
+                            "the hosts that offer %s " STR_FMT " have code of another language "
+                            "than that which began it; start one of its language",
+                            what, STR_ARG(name));
+    }
+    if (task->is_held_back && code_version_is_newest(engine_pin(&known->facts->state, effect))) {
         return arena_printf(arena,
                             "the hosts of the newest deployment that offers %s " STR_FMT
                             " are busy or have just gone; others that offer it have older code",

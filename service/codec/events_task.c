@@ -161,6 +161,7 @@ static void lease_granted_to(const struct event *event, struct event_body *ret)
     body->attempt = event->attempt;
     body->host_id = body_bytes(event->lease_granted.host_id);
     body->deployment = body_bytes(event->lease_granted.deployment);
+    body->language = body_bytes(event->lease_granted.language);
 }
 
 static status lease_granted_from(const void *message, struct event *ret)
@@ -170,6 +171,7 @@ static status lease_granted_from(const void *message, struct event *ret)
     ret->attempt = body->attempt;
     ret->lease_granted.host_id = body_str(body->host_id);
     ret->lease_granted.deployment = body_str(body->deployment);
+    ret->lease_granted.language = body_str(body->language);
     return STATUS_OK;
 }
 

@@ -47,7 +47,10 @@ enum level {
     LEVEL_COPIES = 13,
     /* Keys: it would let in whoever comes. */
     LEVEL_KEYS = 14,
-    LEVEL_NEWEST = LEVEL_KEYS,
+    /* The language of code, within the number of its version: hosts of the deployment a run stays
+     * with would not be known as such, and one of another language given its history. */
+    LEVEL_LANGUAGES = 15,
+    LEVEL_NEWEST = LEVEL_LANGUAGES,
 };
 
 /* Of a row that is put. A kind that this release does not know is of the newest level. */

@@ -1,6 +1,7 @@
 /*
  * apply: what an event means. It never refuses, and a meaning once given is kept for ever.
  */
+#include "service/base/code_version.h"
 #include "service/engine/states.h"
 
 static struct effect *open_effect(struct run *run, const struct event *event)
@@ -214,7 +215,8 @@ static void apply_lease_granted(struct run *run, const struct event *event)
     note_begun(run, event->time_ms);
     effect->deployment = 0;
     if (event->lease_granted.deployment.len > 0) {
-        effect->deployment = engine_key(event->lease_granted.deployment);
+        effect->deployment =
+            code_version_make(event->lease_granted.deployment, event->lease_granted.language);
         run->deployment = run->deployment == 0 ? effect->deployment : run->deployment;
     }
 }

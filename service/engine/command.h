@@ -80,6 +80,7 @@ struct command {
         struct {
             str host_id;
             str deployment;
+            str language;
         } lease;
         struct {
             str cause;

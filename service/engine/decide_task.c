@@ -13,7 +13,8 @@ enum verdict decide_lease_grant(struct draft *draft, const struct command *comma
                           .effect = command->effect,
                           .attempt = command->attempt + 1,
                           .lease_granted = {.host_id = command->lease.host_id,
-                                            .deployment = command->lease.deployment},
+                                            .deployment = command->lease.deployment,
+                                            .language = command->lease.language},
                       });
     return VERDICT_OK;
 }

@@ -81,8 +81,9 @@ const struct effect *engine_suspension(const struct run *run, uint64_t key);
 bool engine_may_wait(const struct run *run);
 /* Whether a resume is kept for the next suspension with this key. */
 bool engine_has_kept(const struct run *run, uint64_t key);
-/* The deployment that is to work on a task while one of its hosts is there: ENGINE_PIN_NEWEST or a
- * hash. What nobody has had goes to the newest one; code that did not fit is tried in turn with it.
+/* The version of code (base/code_version.h) that is to work on a task while one of its hosts is
+ * there. What nobody has had goes to the newest one; code that did not fit is tried in turn with
+ * it. What has a history, or is a run's code that has begun, goes to no other language.
  */
 uint64_t engine_pin(const struct run *run, const struct effect *task);
 
@@ -90,7 +91,7 @@ const char *engine_event_name(enum event_kind kind); /* "RUN_STARTED" */
 const char *engine_state_name(enum run_state state); /* "live" */
 const char *engine_phase_name(enum run_phase phase); /* "model" */
 
-/* What is kept of a step's key, and of a deployment's name; never 0. */
+/* What is kept of a step's key; never 0. */
 static inline uint64_t engine_key(str key)
 {
     return str_hash(key) | 1;

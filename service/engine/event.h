@@ -256,6 +256,7 @@ struct event {
         struct {
             str host_id;
             str deployment; /* Empty: of an older release. */
+            str language; /* Its code is written in; empty: not known. */
         } lease_granted;
         struct {
             str cause;

@@ -28,8 +28,6 @@ enum {
     ENGINE_RUN_RETRY_BASE_MS = 1000, /* A run that failed and is tried again: doubled ... */
     ENGINE_RUN_RETRY_MAX_MS = 60000, /* ... up to this. Code that does not fit waits as long. */
     ENGINE_CLEANUP_MS = 30000, /* What code that was cancelled may take to clean up. */
-    ENGINE_PIN_NONE = 0, /* Any deployment: of a run's row from an older release. */
-    ENGINE_PIN_NEWEST = 2, /* No deployment's hash: that which dialled in last. */
 };
 
 enum run_kind {
@@ -119,9 +117,9 @@ struct effect {
     uint64_t deadline_ms; /* Task: give up then; 0: with the run. */
     union {
         uint64_t key; /* Wait: hash of its step's key. */
-        uint64_t deployment; /* Task: hash of that which had it last; 0: none, or not known. */
+        uint64_t deployment; /* Task: version that had it last; 0: none, or not known. */
     };
-    uint64_t pin; /* Task: hash of the deployment whose code it is bound to; 0: the run's. */
+    uint64_t pin; /* Task: version of the code it is bound to; 0: the run's. */
     uint32_t
         owner; /* Wait: the task whose code waits. Callback: the tool call it is about; 0: none. */
     union {
@@ -172,7 +170,7 @@ struct run {
     uint64_t cache_write_tokens;
     uint64_t reasoning_tokens;
     uint64_t timeout_ms; /* What deadline_ms is set to anew after each wait; 0: none. */
-    uint64_t deployment; /* Hash of the deployment the run stays with; 0: none yet. */
+    uint64_t deployment; /* Version of the code the run stays with; 0: none yet. */
     uint64_t kept[ENGINE_KEPT_MAX]; /* Hashes of the keys of resumes that came early. */
     uint32_t kept_count;
     uint32_t retries; /* Of the run, after failures. */

@@ -1,5 +1,7 @@
 #include "service/engine/states.h"
 
+#include "service/base/code_version.h"
+
 static_assert(sizeof(struct effect) == 4 * 4 + 6 * 8 + 2 * 4 + 8, "no padding");
 static_assert(offsetof(struct run, effects) == 16 + 4 * 4 + 12 * 8 + ENGINE_KEPT_MAX * 8 + 12 * 4,
               "no padding");
@@ -159,9 +161,16 @@ bool engine_is_clock_stopped(const struct run *run)
 uint64_t engine_pin(const struct run *run, const struct effect *task)
 {
     assert(effect_is_task(task));
+    bool has_history = task->pin != 0 || task->kind == EFFECT_BODY;
     uint64_t pin = task->pin != 0 ? task->pin : run->deployment;
     bool has_failed = task->mismatches > 0 && task->deployment == pin;
-    return has_failed || pin == 0 ? ENGINE_PIN_NEWEST : pin;
+    if (pin == 0) {
+        return CODE_VERSION_NEWEST;
+    }
+    if (!has_history) {
+        return has_failed ? CODE_VERSION_NEWEST : code_version_in_any_language(pin);
+    }
+    return has_failed ? code_version_newest_alike(pin) : pin;
 }
 
 const struct effect *engine_wait(const struct run *run, uint32_t owner, uint64_t key)

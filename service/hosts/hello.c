@@ -310,6 +310,13 @@ static status find_session(struct hosts *hosts, const struct host_hello *hello, 
     return STATUS_OK;
 }
 
+/* In place of what is there. */
+static void keep(str *text, str given)
+{
+    free((char *)text->ptr);
+    *text = str_make(xstrndup(given.ptr, given.len), given.len);
+}
+
 status hosts_hello(struct hosts *hosts, struct host_link *link, const struct host_hello *hello,
                    uint64_t now_ms, struct arena *arena, const char **ret_field,
                    struct host_session **ret)
@@ -327,12 +334,10 @@ status hosts_hello(struct hosts *hosts, struct host_link *link, const struct hos
     bool is_resumed = host.session->vtable != NULL;
     struct held_task *lost = arena_alloc(arena, (hello->held_count + 1) * sizeof(*lost));
     host.session->slots = hello->slots;
-    free((char *)host.session->deployment.ptr);
-    str deployment = hello->deployment.len == 0 ? STR("default") : hello->deployment;
-    host.session->deployment = str_make(xstrndup(deployment.ptr, deployment.len), deployment.len);
-    free((char *)host.session->user_agent.ptr);
-    host.session->user_agent =
-        str_make(xstrndup(hello->user_agent.ptr, hello->user_agent.len), hello->user_agent.len);
+    keep(&host.session->deployment,
+         hello->deployment.len == 0 ? STR("default") : hello->deployment);
+    keep(&host.session->language, hello->language);
+    keep(&host.session->user_agent, hello->user_agent);
     size_t lost_count = claim_all(hosts, &host, hello, lost);
     session_set_offers(hosts, host.session, hello->offers, hello->offer_count);
     session_set_agents(hosts, host.session, hello->agents, hello->agent_count);

@@ -51,6 +51,7 @@ static void free_over(struct hosts *hosts)
         list_remove(&session->flush);
         free((char *)session->host_id.ptr);
         free((char *)session->deployment.ptr);
+        free((char *)session->language.ptr);
         free((char *)session->user_agent.ptr);
         free(session);
     }
@@ -391,6 +392,11 @@ str host_session_host_id(const struct host_session *session)
 str host_session_deployment(const struct host_session *session)
 {
     return session->deployment;
+}
+
+str host_session_language(const struct host_session *session)
+{
+    return session->language;
 }
 
 /* Time and the end. */

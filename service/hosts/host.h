@@ -111,6 +111,8 @@ uint64_t host_session_number(const struct host_session *session);
 str host_session_host_id(const struct host_session *session);
 /* Borrowed until the session's next hello. */
 str host_session_deployment(const struct host_session *session);
+/* The same; empty: it did not say. */
+str host_session_language(const struct host_session *session);
 
 /* Ends leases that ran out by heard_ms: until then all that hosts said has been received; at most
  * now_ms. A clock that steps back does no harm. */

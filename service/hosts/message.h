@@ -62,9 +62,14 @@ struct host_agent {
     uint8_t hash[HOST_AGENT_BYTES]; /* Of the definition. */
 };
 
+enum {
+    LANGUAGE_BYTES_MAX = 32,
+};
+
 struct host_hello {
     str host_id;
     str deployment;
+    str language; /* Empty: not said. */
     uint32_t slots;
     const struct host_offer *offers;
     size_t offer_count;

@@ -1,14 +1,15 @@
 #include "service/hosts/placement.h"
 
+#include "service/base/code_version.h"
 #include "service/hosts/session.h"
 #include "service/hosts/sessions.h"
 
 struct host_session *hosts_pick(struct hosts *hosts, enum task_kind kind, str name,
-                                uint64_t deployment)
+                                uint64_t version)
 {
     const struct ready_name *ready = ready_queue_find(&hosts->ready_queue, kind, name);
     struct host_session *session =
-        ready == NULL ? NULL : ready_queue_pick(&hosts->ready_queue, ready, deployment);
+        ready == NULL ? NULL : ready_queue_pick(&hosts->ready_queue, ready, version);
     if (session != NULL) {
         assert(session->held.count < session->slots);
         session->picked = ++hosts->picks;
@@ -28,18 +29,25 @@ bool hosts_is_newest(const struct hosts *hosts, const struct host_hello *hello, 
     const struct host_session *session = sessions_find_token(hosts, hello->session);
     const struct ready_name *ready = ready_queue_find(&hosts->ready_queue, kind, name);
     uint64_t newest = ready == NULL ? 0 : ready_queue_newest(&hosts->ready_queue, ready);
-    return session == NULL || newest == 0 || newest == host_hash_of_deployment(session->deployment);
+    return session == NULL || newest == 0 || newest == session_version(session);
 }
 
-bool hosts_awaits_deployment(const struct hosts *hosts, enum task_kind kind, str name,
-                             uint64_t deployment)
+bool hosts_awaits_version(const struct hosts *hosts, enum task_kind kind, str name,
+                          uint64_t version)
 {
     const struct ready_name *ready = ready_queue_find(&hosts->ready_queue, kind, name);
-    return ready != NULL && ready_queue_pick(&hosts->ready_queue, ready, deployment) == NULL &&
-           ready_queue_pick(&hosts->ready_queue, ready, HOSTS_ANY) != NULL;
+    return ready != NULL && ready_queue_pick(&hosts->ready_queue, ready, version) == NULL &&
+           ready_queue_pick(&hosts->ready_queue, ready, CODE_VERSION_ANY) != NULL;
 }
 
-status hosts_ready_add(struct hosts *hosts, enum task_kind kind, str name, uint64_t deployment,
+bool hosts_is_foreign(const struct hosts *hosts, enum task_kind kind, str name, uint64_t version)
+{
+    const struct ready_name *ready = ready_queue_find(&hosts->ready_queue, kind, name);
+    return ready != NULL && ready->offer_count > 0 &&
+           !ready_queue_speaks(&hosts->ready_queue, ready, version);
+}
+
+status hosts_ready_add(struct hosts *hosts, enum task_kind kind, str name, uint64_t version,
                        struct task_ref task)
 {
     assert(tasks_find(&hosts->tasks, task) == NULL && "a task is held or it waits");
@@ -50,7 +58,7 @@ status hosts_ready_add(struct hosts *hosts, enum task_kind kind, str name, uint6
         return status_make(CODE_RESOURCE_EXHAUSTED,
                            "Too many tasks wait for a host; connect more hosts and try again.");
     }
-    ready_queue_add(&hosts->ready_queue, kind, name, deployment, task);
+    ready_queue_add(&hosts->ready_queue, kind, name, version, task);
     return STATUS_OK;
 }
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "service/base/array.h"
-#include "service/hosts/placement.h"
+#include "service/base/code_version.h"
 #include "service/hosts/session.h"
 
 static_assert(sizeof(struct ready_task) <= 40, "a hundred thousand of these may wait");
@@ -94,22 +94,25 @@ void ready_queue_fini(struct ready_queue *queue)
 /* Which hosts the tasks of a pool get. */
 
 static uint32_t find_pool(const struct ready_queue *queue, const struct ready_name *name,
-                          uint64_t deployment)
+                          uint64_t version)
 {
     uint32_t number = name->pools;
-    while (number != READY_NONE && queue->pools[number].deployment != deployment) {
+    while (number != READY_NONE && queue->pools[number].version != version) {
         number = queue->pools[number].next;
     }
     return number;
 }
 
-/* The pool of the deployment whose hosts dialled in last; READY_NONE: nobody is present. */
-static uint32_t newest_pool(const struct ready_queue *queue, const struct ready_name *name)
+/* The pool whose hosts dialled in last, of those in the version's language, and of its deployment
+ * if `is_own`; READY_NONE: nobody of them is present. */
+static uint32_t newest_pool(const struct ready_queue *queue, const struct ready_name *name,
+                            uint64_t version, bool is_own)
 {
     uint32_t newest = READY_NONE;
     for (uint32_t at = name->pools; at != READY_NONE; at = queue->pools[at].next) {
         const struct ready_pool *pool = &queue->pools[at];
-        if (pool->present_count > 0 &&
+        if (pool->present_count > 0 && code_version_speaks(version, pool->version) &&
+            (!is_own || code_version_shares_deployment(version, pool->version)) &&
             (newest == READY_NONE || pool->newest > queue->pools[newest].newest)) {
             newest = at;
         }
@@ -119,21 +122,33 @@ static uint32_t newest_pool(const struct ready_queue *queue, const struct ready_
 
 uint64_t ready_queue_newest(const struct ready_queue *queue, const struct ready_name *name)
 {
-    uint32_t pool = newest_pool(queue, name);
-    return pool == READY_NONE ? 0 : queue->pools[pool].deployment;
+    uint32_t pool = newest_pool(queue, name, CODE_VERSION_NEWEST, false);
+    return pool == READY_NONE ? 0 : queue->pools[pool].version;
 }
 
-/* The pool whose hosts serve the tasks that wait for this deployment; READY_NONE: none. */
+/* The pool whose hosts serve the tasks that wait for this version; READY_NONE: none. */
 static uint32_t serving_pool(const struct ready_queue *queue, const struct ready_name *name,
-                             uint64_t deployment)
+                             uint64_t version)
 {
-    assert(deployment != HOSTS_ANY);
-    uint32_t own = find_pool(queue, name, deployment);
-    if (own != READY_NONE && queue->pools[own].present_count > 0) {
+    assert(version != CODE_VERSION_ANY);
+    bool is_newest = code_version_is_newest(version);
+    uint32_t own = is_newest ? READY_NONE : newest_pool(queue, name, version, true);
+    if (own != READY_NONE) {
         return own;
     }
-    bool falls_back = queue->may_fall_back || deployment == HOSTS_NEWEST;
-    return falls_back ? newest_pool(queue, name) : READY_NONE;
+    bool falls_back = queue->may_fall_back || is_newest;
+    return falls_back ? newest_pool(queue, name, version, false) : READY_NONE;
+}
+
+bool ready_queue_speaks(const struct ready_queue *queue, const struct ready_name *name,
+                        uint64_t version)
+{
+    bool speaks = false;
+    for (uint32_t at = name->pools; at != READY_NONE; at = queue->pools[at].next) {
+        const struct ready_pool *pool = &queue->pools[at];
+        speaks |= pool->offer_count > 0 && code_version_speaks(version, pool->version);
+    }
+    return speaks;
 }
 
 static bool can_be_served(const struct ready_queue *queue, const struct ready_pool *pool)
@@ -142,10 +157,10 @@ static bool can_be_served(const struct ready_queue *queue, const struct ready_po
     if (pool->first == READY_NONE || name->candidate_count == 0) {
         return false;
     }
-    if (pool->deployment == HOSTS_ANY) {
+    if (pool->version == CODE_VERSION_ANY) {
         return true;
     }
-    uint32_t serving = serving_pool(queue, name, pool->deployment);
+    uint32_t serving = serving_pool(queue, name, pool->version);
     return serving != READY_NONE && queue->pools[serving].candidate_count > 0;
 }
 
@@ -232,15 +247,14 @@ static uint32_t take_pool(struct ready_queue *queue)
     return queue->pool_used++;
 }
 
-static uint32_t intern(struct ready_queue *queue, enum task_kind kind, str text,
-                       uint64_t deployment)
+static uint32_t intern(struct ready_queue *queue, enum task_kind kind, str text, uint64_t version)
 {
     uint32_t name = intern_name(queue, kind, text);
-    uint32_t number = find_pool(queue, &queue->names[name], deployment);
+    uint32_t number = find_pool(queue, &queue->names[name], version);
     if (number == READY_NONE) {
         number = take_pool(queue);
         queue->pools[number] = (struct ready_pool){
-            .deployment = deployment,
+            .version = version,
             .name = name,
             .first = READY_NONE,
             .last = READY_NONE,
@@ -308,11 +322,11 @@ static struct host_session *pick_of(const struct ready_pool *pool, struct host_s
 }
 
 struct host_session *ready_queue_pick(const struct ready_queue *queue,
-                                      const struct ready_name *name, uint64_t deployment)
+                                      const struct ready_name *name, uint64_t version)
 {
     struct host_session *best = NULL;
-    if (deployment != HOSTS_ANY) {
-        uint32_t serving = serving_pool(queue, name, deployment);
+    if (version != CODE_VERSION_ANY) {
+        uint32_t serving = serving_pool(queue, name, version);
         return serving == READY_NONE ? NULL : pick_of(&queue->pools[serving], NULL);
     }
     for (uint32_t at = name->pools; at != READY_NONE; at = queue->pools[at].next) {
@@ -322,10 +336,10 @@ struct host_session *ready_queue_pick(const struct ready_queue *queue,
 }
 
 uint32_t ready_queue_add_offer(struct ready_queue *queue, enum task_kind kind, str name,
-                               uint64_t deployment)
+                               uint64_t version)
 {
-    assert(deployment != HOSTS_ANY && deployment != HOSTS_NEWEST);
-    uint32_t number = intern(queue, kind, name, deployment);
+    assert(version != CODE_VERSION_ANY && version != CODE_VERSION_NEWEST);
+    uint32_t number = intern(queue, kind, name, version);
     queue->pools[number].offer_count++;
     queue->names[queue->pools[number].name].offer_count++;
     return number;
@@ -420,11 +434,11 @@ static uint32_t take_task(struct ready_queue *queue)
     return queue->task_used++;
 }
 
-void ready_queue_add(struct ready_queue *queue, enum task_kind kind, str text, uint64_t deployment,
+void ready_queue_add(struct ready_queue *queue, enum task_kind kind, str text, uint64_t version,
                      struct task_ref task)
 {
     assert(!ready_queue_has(queue, task));
-    uint32_t pool_number = intern(queue, kind, text, deployment);
+    uint32_t pool_number = intern(queue, kind, text, version);
     uint32_t number = take_task(queue);
     struct ready_pool *pool = &queue->pools[pool_number];
     queue->tasks[number] = (struct ready_task){

@@ -1,11 +1,12 @@
 /*
  * ready_queue: for each name, who may run it now and which ready tasks wait for a host.
  *
- * A name (a tool or a workflow) has a pool for each deployment that offers it or is waited for,
- * and one for the tasks that any deployment suits. A pool is the hosts of its deployment that
- * offer the name, and the tasks that wait for them. A task that waits for a deployment gets one
- * of its hosts only, even when all are busy, as long as one of them is present; when none is, it
- * falls back to the hosts of the deployment that dialled in last.
+ * A name (a tool or a workflow) has a pool for each version of code (a deployment and a language)
+ * that offers it or is waited for, and one for the tasks that any suits. A pool is the hosts of its
+ * version that offer the name, and the tasks that wait for them. A task that waits for a deployment
+ * gets one of its hosts only, even when all are busy, as long as one of them is present; when none
+ * is, it falls back to the hosts of the deployment that dialled in last. One that waits for a
+ * language as well never gets hosts of another.
  *
  * The pools that can be served stand in a heap by when they were served last, so that finding the
  * next task costs nothing when there is none and no pool starves while others come and go.
@@ -33,7 +34,7 @@ struct candidate {
 };
 
 struct ready_pool {
-    uint64_t deployment; /* Hash; HOSTS_ANY, HOSTS_NEWEST: offered by nobody. */
+    uint64_t version; /* CODE_VERSION_ANY, CODE_VERSION_NEWEST and their like: offered by nobody. */
     uint64_t served_at; /* By ready_queue.clock: it was served or began to wait last. */
     uint64_t newest; /* The highest number of a session present since somebody is; 0: nobody. */
     struct candidate *candidates;
@@ -93,17 +94,20 @@ void ready_queue_fini(struct ready_queue *queue);
 /* NULL: nobody offers the name, nobody waits for it. Valid until the queue changes. */
 const struct ready_name *ready_queue_find(const struct ready_queue *queue, enum task_kind kind,
                                           str name);
-/* The least busy candidate for a task that waits for this deployment; NULL: none. */
+/* The least busy candidate for a task that waits for this version; NULL: none. */
 struct host_session *ready_queue_pick(const struct ready_queue *queue,
-                                      const struct ready_name *name, uint64_t deployment);
-/* The deployment whose hosts dialled in last; 0: nobody is present. */
+                                      const struct ready_name *name, uint64_t version);
+/* The version whose hosts dialled in last; 0: nobody is present. */
 uint64_t ready_queue_newest(const struct ready_queue *queue, const struct ready_name *name);
+/* Whether a session, present or not, offers it in the language of this version. */
+bool ready_queue_speaks(const struct ready_queue *queue, const struct ready_name *name,
+                        uint64_t version);
 /* From now on tasks may fall back; before, hosts of before a restart may still come. */
 void ready_queue_allow_fallback(struct ready_queue *queue);
 
 /* Counts one session more that offers the name. The number of the pool. */
 uint32_t ready_queue_add_offer(struct ready_queue *queue, enum task_kind kind, str name,
-                               uint64_t deployment);
+                               uint64_t version);
 /* The session neither counts as present in this pool nor is a candidate any more. */
 void ready_queue_remove_offer(struct ready_queue *queue, uint32_t pool);
 /* The session counts as present in the pools of all its offers. */
@@ -118,7 +122,7 @@ void ready_queue_remove_candidate(struct ready_queue *queue, struct host_session
 /* Whether the task waits. */
 bool ready_queue_has(const struct ready_queue *queue, struct task_ref task);
 /* The task waits behind the others of its pool; it must not wait already. */
-void ready_queue_add(struct ready_queue *queue, enum task_kind kind, str name, uint64_t deployment,
+void ready_queue_add(struct ready_queue *queue, enum task_kind kind, str name, uint64_t version,
                      struct task_ref task);
 /* False: it did not wait. */
 bool ready_queue_remove(struct ready_queue *queue, struct task_ref task);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "service/base/array.h"
+#include "service/base/code_version.h"
 #include "service/hosts/leases.h"
 #include "service/hosts/placement.h"
 #include "service/hosts/sessions.h"
@@ -215,6 +216,11 @@ void session_close(struct hosts *hosts, struct host_session *session, enum code 
     link->vtable->close(link, code, reason, message);
 }
 
+uint64_t session_version(const struct host_session *session)
+{
+    return code_version_make(session->deployment, session->language);
+}
+
 void session_set_offers(struct hosts *hosts, struct host_session *session,
                         const struct host_offer *offers, size_t count)
 {
@@ -225,7 +231,7 @@ void session_set_offers(struct hosts *hosts, struct host_session *session,
     session->offer_count = (uint32_t)count;
     for (size_t i = 0; i < count; i++) {
         uint32_t pool = ready_queue_add_offer(&hosts->ready_queue, offers[i].kind, offers[i].name,
-                                              host_hash_of_deployment(session->deployment));
+                                              session_version(session));
         session->offers[i] = (struct offer){.pool = pool, .place = READY_NONE};
     }
     for (uint32_t i = 0; i < old_count; i++) {

@@ -68,6 +68,7 @@ struct host_session {
     str host_id; /* Owned; empty: EXPECTED. */
     uint64_t host_hash; /* When EXPECTED. */
     str deployment; /* Owned. */
+    str language; /* Owned; empty: not said. */
     str user_agent; /* Owned. */
     uint64_t begun; /* By hosts.clock; so is the next. */
     uint64_t heard; /* Something of it. */
@@ -155,6 +156,8 @@ void hosts_send_drain(struct hosts *hosts, struct host_session *session);
 struct host_session *session_new(struct hosts *hosts, str host_id, const char *token);
 /* No other may be found by this hash. */
 struct host_session *session_new_expected(struct hosts *hosts, uint64_t host_hash);
+/* Of the code it runs. */
+uint64_t session_version(const struct host_session *session);
 /* From AWAY to REPLACED: the host begins another session. */
 void session_replace(struct hosts *hosts, struct host_session *session);
 /* Its tasks are lost for this cause; it is OVER, and freed by the next hosts_flush(). */

@@ -1,5 +1,6 @@
 #include "service/partition/seal.h"
 
+#include "service/base/code_version.h"
 #include "service/partition/alarms.h"
 #include "service/partition/state.h"
 #include "service/partition/timers.h"
@@ -27,7 +28,7 @@ static void put_ready(const struct live_run *run, struct run_row *row)
         bool is_task = effect_is_task(effect);
         row->ready[count].effect = effect->id;
         row->ready[count].kind = (enum effect_kind)effect->kind;
-        row->ready[count].deployment = is_task ? engine_pin(&run->state, effect) : ENGINE_PIN_NONE;
+        row->ready[count].deployment = is_task ? engine_pin(&run->state, effect) : CODE_VERSION_ANY;
         memcpy(row->ready[count].name, run->name, sizeof(run->name));
         count++;
     }

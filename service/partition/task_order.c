@@ -4,9 +4,6 @@
 #include "service/partition/journal.h"
 #include "service/partition/runs.h"
 
-static_assert((int)ENGINE_PIN_NONE == (int)HOSTS_ANY && (int)ENGINE_PIN_NEWEST == (int)HOSTS_NEWEST,
-              "a pin is a deployment");
-
 enum task_kind task_order_kind(const struct live_run *run, const struct effect *effect)
 {
     if (effect->kind == EFFECT_CALLBACK) {

@@ -1,5 +1,6 @@
 #include "service/reads/list.h"
 
+#include "service/base/code_version.h"
 #include "service/codec/run_index.h"
 #include "service/codec/tree_rows.h"
 
@@ -171,7 +172,9 @@ static bool fits_row(const struct run_filter *filter, const struct run_row_line 
     bool kind = filter->kind == RUN_KIND_NONE || filter->kind == row->kind;
     bool standing = filter->statuses == 0 || (filter->statuses & 1u << row->status) != 0;
     bool name = filter->name.len == 0 || str_is(filter->name, row->name);
-    bool stays = filter->deployment.len == 0 || engine_key(filter->deployment) == row->deployment;
+    bool stays = filter->deployment.len == 0 ||
+                 code_version_shares_deployment(code_version_make(filter->deployment, STR_EMPTY),
+                                                row->deployment);
     bool after = row->created_ms >= filter->created_after_ms;
     bool before = filter->created_before_ms == 0 || row->created_ms < filter->created_before_ms;
     return kind && standing && name && stays && after && before;

@@ -2,6 +2,7 @@
 
 #include "service/agents/definition.h"
 #include "service/base/array.h"
+#include "service/base/code_version.h"
 #include "service/base/json.h"
 #include "service/codec/definition_rows.h"
 #include "service/codec/tree_rows.h"
@@ -142,9 +143,9 @@ static size_t effect_index(const struct run *state, uint32_t id)
 static void take_deployment(struct run_read *read, const struct event *event)
 {
     str name = event->lease_granted.deployment;
+    uint64_t version = code_version_make(name, event->lease_granted.language);
     uint64_t wanted = read->ret.state.deployment;
-    if (wanted != 0 && read->ret.deployment.len == 0 && name.len > 0 &&
-        engine_key(name) == wanted) {
+    if (wanted != 0 && read->ret.deployment.len == 0 && name.len > 0 && version == wanted) {
         read->ret.deployment = arena_copy(&read->read.arena, name);
     }
 }

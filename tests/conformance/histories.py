@@ -4,7 +4,7 @@
     instants       "T"; that they do not go backwards is looked at before
     hosts          "host-1", ...; deployments and whoever answers by name stay
     errors         without stacks, modules, and the place in the file that Python tells
-    value types    left out: they are one language's names of its classes
+    languages      left out, and value types: they are one language's names of its classes
     misfits        "does not fit ...", "has no JSON form ...": what else is said comes from pydantic
                    and zod, or names the language's own kinds of values
     long texts     as their length and a hash
@@ -25,7 +25,7 @@ MODULE = re.compile(r"\b(?:__main__|driver)\.(?=[A-Z])")
 PLACE = re.compile(r" \(\w+\.py:\d+, in [\w.<>]+\)")
 MISFIT = re.compile(r"(does not fit|do not fit|has no JSON form).*", re.S)
 QUOTED = re.compile(r"(?<!\w)'([^']*)'(?!\w)")
-BESIDE = ("stack", "value_type", "input_type", "result_type")
+BESIDE = ("stack", "value_type", "input_type", "result_type", "language")
 INSTANT_MS = 10**12
 LONGEST = 10_000  # characters of a text
 

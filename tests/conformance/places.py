@@ -23,11 +23,17 @@ from google.protobuf.message import Message
 from proxy import OPTIONS, Proxy
 
 from polos.testing import Server
-from polos.v1 import history_pb2, runs_pb2, start_pb2, workflows_pb2
+from polos.v1 import common_pb2, history_pb2, runs_pb2, start_pb2, workflows_pb2
 
 HERE = Path(__file__).resolve().parent
 TYPESCRIPT = HERE.parents[1] / "clients" / "typescript"
 WAIT_SECONDS = 30
+OTHER = {"python": "typescript", "typescript": "python"}
+HAS_ENDED = (
+    common_pb2.RUN_STATUS_COMPLETED,
+    common_pb2.RUN_STATUS_FAILED,
+    common_pb2.RUN_STATUS_CANCELLED,
+)
 ENDED = ("RUN_COMPLETED", "RUN_FAILED", "RUN_CANCELLED")
 
 
@@ -135,10 +141,14 @@ class Place:
     def driver(self) -> Driver:
         return self.drivers[-1]
 
-    def start_host(self, environment: dict[str, str] | None = None) -> Driver:
+    def start_host(
+        self, environment: dict[str, str] | None = None, language: str = "same"
+    ) -> Driver:
+        """A host beside those there are; `language`: "other" is that which the place is not of."""
         address = self.address if self.proxy is None else self.proxy.address
         all = {**self.environment, **(environment or {})}
-        driver = Driver(self.language, f"http://{address}", self.effects.url, all)
+        spoken = OTHER[self.language] if language == "other" else self.language
+        driver = Driver(spoken, f"http://{address}", self.effects.url, all)
         self.drivers.append(driver)
         return driver
 
@@ -188,6 +198,16 @@ class Place:
             if count == 0:
                 return
             assert word not in ENDED, f"the run ended before {kind}"
+
+    def wait_waiting(self, run: str, words: str) -> str:
+        """What the run waits for, once its sentence has these words."""
+        request = runs_pb2.RunServiceGetRequest(run_id=run)
+        while True:
+            told = self._call("Get", request, runs_pb2.RunServiceGetResponse).run
+            assert told.status not in HAS_ENDED, f"the run ended, and never said {words!r}"
+            for wait in told.waiting:
+                if words in wait.message:
+                    return str(wait.message)
 
     def wait_ended(self, run: str) -> None:
         """Returns once the run has ended, also when the server goes away meanwhile."""

@@ -2,7 +2,8 @@
 
 What the runner may do, in order: start, cancel, answer, publish; held, done, open (effects); until
 (a run has a fact), ended, below (a child, by a name); kill (host or server), end and begin (the
-host; "begin" with an environment of its own), leave (it ends its tasks first, so many seconds),
+host; "begin" with an environment of its own, or in the "other" language), waits (a run says what
+for), leave (it ends its tasks first, so many seconds),
 second (a host beside the first), freeze and thaw (the first), cancel_raw (without one).
 """
 
@@ -161,7 +162,13 @@ class Play:
         self.place.driver.end()
 
     def begin(self, action: dict[str, Any], what: str) -> None:
-        self.place.start_host(action.get("environment")).wait_ready()
+        language = action.get("language", "same")
+        self.place.start_host(action.get("environment"), language).wait_ready()
+
+    def waits(self, action: dict[str, Any], run: str) -> None:
+        """The run says that it waits for something, in these words among others."""
+        told = self.place.wait_waiting(self._run(run), action["for"])
+        self._note(action, f"{run} waits", told)
 
     def leave(self, action: dict[str, Any], seconds: float) -> None:
         """The host says that it goes, and lets its tasks end for so long."""
@@ -210,6 +217,7 @@ ACTIONS: dict[str, Any] = {
     "begin": Play.begin,
     "kill": Play.kill,
     "leave": Play.leave,
+    "waits": Play.waits,
     "second": Play.second,
     "freeze": Play.freeze,
     "thaw": Play.thaw,

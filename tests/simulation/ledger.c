@@ -1,5 +1,7 @@
 #include "tests/simulation/ledger.h"
 
+#include "service/base/code_version.h"
+
 void ledger_init(struct ledger *ledger)
 {
     memset(ledger, 0, sizeof(*ledger));
@@ -103,8 +105,10 @@ static void bind_task(struct ledger *ledger, struct ledger_effect *task)
         return;
     }
     task->pin = task->deployment;
+    task->pin_language = task->language;
     if (task->kind == EFFECT_BODY) {
         ledger->deployment = task->deployment;
+        ledger->language = task->language;
     }
 }
 
@@ -383,6 +387,15 @@ static const char *add_step_tried(struct ledger *ledger, const struct event *eve
     return NULL;
 }
 
+/* Of the code that alone may be given the task; 0: any. */
+static uint64_t language_of(const struct ledger *ledger, const struct ledger_effect *task)
+{
+    if (task->pin != 0) {
+        return task->pin_language;
+    }
+    return task->kind == EFFECT_BODY ? ledger->language : 0;
+}
+
 static const char *add_lease_granted(struct ledger *ledger, const struct event *event)
 {
     struct ledger_effect *effect = open_effect(ledger, event->effect);
@@ -394,14 +407,19 @@ static const char *add_lease_granted(struct ledger *ledger, const struct event *
     LAW("at-most-once", !effect->at_most_once || effect->leases_lost == 0);
     LAW("leases-max", !is_given_up(effect));
     LAW("no-work-without-admission", !ledger->needs_admission || ledger->is_admitted);
+    str language = event->lease_granted.language;
+    uint64_t bound = language_of(ledger, effect);
+    LAW("no-other-language", bound == 0 || bound == (str_hash(language) | 1));
     effect->is_leased = true;
     effect->lease_life = ledger->life;
     effect->attempt = event->attempt;
     effect->host = str_hash(event->lease_granted.host_id) | 1;
     str deployment = event->lease_granted.deployment;
-    effect->deployment = deployment.len == 0 ? 0 : str_hash(deployment) | 1;
+    effect->deployment = deployment.len == 0 ? 0 : code_version_make(deployment, language);
+    effect->language = language.len == 0 ? 0 : str_hash(language) | 1;
     if (ledger->deployment == 0) {
         ledger->deployment = effect->deployment;
+        ledger->language = effect->language;
     }
     return NULL;
 }

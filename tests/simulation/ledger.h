@@ -38,6 +38,8 @@ struct ledger_effect {
     uint32_t mismatches; /* Task: in a row that its code did not fit. */
     uint64_t deployment; /* Task: that had it last, ... */
     uint64_t pin; /* ... and whose code added to its history last; hashes, 0: none. */
+    uint64_t language; /* Task: of the host that had it last, ... */
+    uint64_t pin_language; /* ... and of what added to its history last; 0: any. */
     uint32_t steps;
     uint64_t host;
     bool awaits_admission; /* Model. */
@@ -101,6 +103,7 @@ struct ledger {
     uint32_t retries;
     uint32_t retries_max;
     uint64_t deployment; /* It stays with; a hash, 0: none. */
+    uint64_t language; /* The same. */
     bool is_cancelling;
     bool needs_admission; /* An agent in a queue: it works only ... */
     bool is_admitted; /* ... while this is so. */

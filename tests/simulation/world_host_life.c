@@ -25,6 +25,7 @@ static const struct {
 };
 
 static const char *const versions[] = {"v1", "v2", "v3"};
+static const char *const languages[WORLD_HOSTS] = {"python", "typescript", "", "python"};
 
 /* ---- Definitions. ---- */
 
@@ -176,6 +177,7 @@ static void fill_hello(struct sim_host *host, struct host_hello *hello)
     *hello = (struct host_hello){
         .host_id = arena_copy(arena, str_of(host->id)),
         .deployment = str_of(host->deployment),
+        .language = str_of(languages[host->index]),
         .slots = host->slots,
         .session = host->token,
         .ack = host->token.len > 0 ? host->dealt : 0,

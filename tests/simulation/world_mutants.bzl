@@ -825,6 +825,10 @@ MUTANTS = {
     "lost_call_never_made": ("A call whose reply did not come is not made again.", {
         "const struct effect made = *effect; call_again(partition, run, &made);": "(void)effect;",
     }),
+    "language_passed_over": ("A history is given to code of any language.", {
+        "return language == 0 || language == language_of(offered);":
+            "return language == 0 || offered != 0;",
+    }),
     "lost_tasks_not_named": ("A host that dials again is not told what it lost.", {
         "lost[lost_count++] = hello->held[i];": "lost[lost_count] = hello->held[i];",
     }),

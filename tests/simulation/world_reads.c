@@ -2,6 +2,7 @@
  * Reads beside the partition: a run and its history, a few rows a page, while commits go on between
  * the pages. What they tell is held against the journal itself, read in one go.
  */
+#include "service/base/code_version.h"
 #include "service/base/failure.h"
 #include "service/codec/run_index.h"
 #include "service/codec/tree_rows.h"
@@ -259,7 +260,8 @@ static void judge_facts(struct world *world, const struct sim_read *it,
                  "reads-know-the-cause");
     world_expect(world,
                  facts->state.deployment == 0 ||
-                     engine_key(facts->deployment) == facts->state.deployment,
+                     code_version_shares_deployment(code_version_make(facts->deployment, STR_EMPTY),
+                                                    facts->state.deployment),
                  "reads-name-the-deployment");
     for (size_t i = 0; i < facts->state.effect_count; i++) {
         judge_effect(world, facts, told, i);

@@ -27,12 +27,13 @@ static void report_task(struct partition *partition, const struct live_run *run,
     }
     enum task_kind kind = task_order_kind(run, effect);
     str name = task_order_offer(run, &task, arena);
+    uint64_t version = engine_pin(&run->state, effect);
     assert(ret->task_count < ENGINE_EFFECTS_MAX);
     ret->tasks[ret->task_count++] = (struct report_task){
         .effect = effect->id,
         .has_offer = hosts_is_offered(partition->hosts, kind, name),
-        .is_held_back =
-            hosts_awaits_deployment(partition->hosts, kind, name, engine_pin(&run->state, effect)),
+        .is_held_back = hosts_awaits_version(partition->hosts, kind, name, version),
+        .is_foreign = hosts_is_foreign(partition->hosts, kind, name, version),
     };
 }
 
@@ -72,7 +73,8 @@ static void report_row(struct partition *partition, uuid id, const struct run_ro
             .effect = row->ready[i].effect,
             .has_offer = hosts_is_offered(partition->hosts, kind, name),
             .is_held_back =
-                hosts_awaits_deployment(partition->hosts, kind, name, row->ready[i].deployment),
+                hosts_awaits_version(partition->hosts, kind, name, row->ready[i].deployment),
+            .is_foreign = hosts_is_foreign(partition->hosts, kind, name, row->ready[i].deployment),
         };
     }
 }

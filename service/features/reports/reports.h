@@ -16,6 +16,7 @@ struct report_task {
     uint32_t effect;
     bool has_offer; /* Some host offers it. */
     bool is_held_back; /* One is free, but not of the right deployment. */
+    bool is_foreign; /* Some offer it, but none of its language. */
 };
 
 /* What the partition alone knows of a run; the rest is in the store. */

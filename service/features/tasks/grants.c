@@ -1,5 +1,6 @@
 #include "service/features/tasks/grants.h"
 
+#include "service/codec/level.h"
 #include "service/features/queues/queues.h"
 #include "service/features/tasks/asked.h"
 #include "service/features/waits/facts.h"
@@ -243,8 +244,12 @@ bool task_give(struct partition *partition, struct live_run *run, uint32_t id)
         .effect = id,
         .attempt = effect->attempt,
         .lease = {.host_id = host_session_host_id(session),
-                  .deployment = host_session_deployment(session)},
+                  .deployment = host_session_deployment(session),
+                  .language = host_session_language(session)},
     };
+    if (grant.lease.language.len > 0) {
+        store_batch_raise(&partition->batch, LEVEL_LANGUAGES);
+    }
     enum verdict verdict = command_submit(partition, run, &grant);
     assert(verdict == VERDICT_OK);
     effect = engine_effect(&run->state, id);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "service/base/array.h"
+#include "service/base/code_version.h"
 #include "service/base/map.h"
 #include "service/partition/commands.h"
 #include "service/partition/journal.h"
@@ -25,7 +26,8 @@ static_assert(STOPPED_MAX < NOBODY, "every stopped task has a number");
 
 struct stopped {
     struct task_ref task;
-    uint64_t offer; /* Hash of what a host must offer. */
+    uint64_t offer; /* Hash of what a host must offer ... */
+    uint64_t version; /* ... in the language of this one. */
     uint32_t prev;
     uint32_t next; /* In the list, or among the free. */
 };
@@ -117,6 +119,7 @@ static void note_stopped(struct versions *versions, struct live_run *run, uint32
     versions->stopped[number] = (struct stopped){
         .task = task,
         .offer = offer_hash(kind, task_order_offer(run, &ordered, &partition->round_arena)),
+        .version = engine_pin(&run->state, engine_effect(&run->state, effect)),
         .prev = NOBODY,
         .next = versions->first,
     };
@@ -150,8 +153,11 @@ static void call(struct versions *versions, uint32_t number)
     versions->free = number;
 }
 
-static bool offers(const struct host_hello *hello, uint64_t wanted)
+static bool offers(const struct host_hello *hello, uint64_t wanted, uint64_t version)
 {
+    if (!code_version_speaks(version, code_version_make(hello->deployment, hello->language))) {
+        return false;
+    }
     for (size_t i = 0; i < hello->offer_count; i++) {
         if (offer_hash(hello->offers[i].kind, hello->offers[i].name) == wanted) {
             return true;
@@ -169,7 +175,7 @@ void versions_hear(struct partition *partition, const struct host_hello *hello)
     uint32_t next = NOBODY;
     for (uint32_t at = versions->first; at != NOBODY; at = next) {
         next = versions->stopped[at].next;
-        if (offers(hello, versions->stopped[at].offer)) {
+        if (offers(hello, versions->stopped[at].offer, versions->stopped[at].version)) {
             call(versions, at);
         }
     }

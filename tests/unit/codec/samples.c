@@ -119,6 +119,7 @@ static const struct field {
     FIELD(LEASE_GRANTED, U32, attempt),
     FIELD(LEASE_GRANTED, TEXT, lease_granted.host_id),
     SINCE(4, LEASE_GRANTED, TEXT, lease_granted.deployment),
+    SINCE(6, LEASE_GRANTED, TEXT, lease_granted.language),
     FIELD(LEASE_LOST, U32, effect),
     FIELD(LEASE_LOST, U32, attempt),
     FIELD(LEASE_LOST, TEXT, lease_lost.cause),

@@ -16,6 +16,7 @@
 
 #include "service/base/arena.h"
 #include "service/base/buf.h"
+#include "service/base/code_version.h"
 #include "service/engine/engine.h"
 
 enum {
@@ -327,12 +328,12 @@ static void print_pins(struct buf *text, const struct run *run)
         uint64_t pin = engine_pin(run, task);
         for (unsigned number = 1; number <= 3; number++) {
             char name[3] = {'v', (char)('0' + number), '\0'};
-            if (pin == engine_key(str_of(name))) {
+            if (pin == code_version_make(str_of(name), STR_EMPTY)) {
                 buf_printf(text, ", %u for %s", task->id, name);
             }
         }
         bool is_bound = task->pin != 0 || run->deployment != 0;
-        if (pin == ENGINE_PIN_NEWEST && is_bound) {
+        if (pin == CODE_VERSION_NEWEST && is_bound) {
             buf_printf(text, ", %u for the newest", task->id);
         }
     }

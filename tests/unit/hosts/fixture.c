@@ -149,6 +149,7 @@ void fixture_init(struct fixture *fixture, const struct hosts_options *limits)
     fixture->hosts = hosts_new(&options);
     fixture->now_ms = 5000;
     fixture->deployment = "";
+    fixture->language = "";
 }
 
 void fixture_fini(struct fixture *fixture)
@@ -185,6 +186,7 @@ enum code say_hello(struct fixture *fixture, struct test_link *link, const char 
     struct host_hello hello = {
         .host_id = str_of(host_id),
         .deployment = str_of(fixture->deployment),
+        .language = str_of(fixture->language),
         .slots = slots,
         .offers = list,
         .offer_count = parse_offers(offers, list),
@@ -243,7 +245,8 @@ enum host_receipt receive(struct fixture *fixture, struct test_link *link,
 struct host_session *dispatch(struct fixture *fixture, const char *name, uint32_t task,
                               uint32_t epoch)
 {
-    struct host_session *session = hosts_pick(fixture->hosts, TASK_TOOL, str_of(name), HOSTS_ANY);
+    struct host_session *session =
+        hosts_pick(fixture->hosts, TASK_TOOL, str_of(name), CODE_VERSION_ANY);
     struct host_task work = {.task = task_number(task), .epoch = epoch};
     if (session != NULL) {
         hosts_give(fixture->hosts, session, &work);

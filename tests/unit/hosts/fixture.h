@@ -7,6 +7,7 @@
 #define TESTS_UNIT_HOSTS_FIXTURE_H
 
 #include "service/base/arena.h"
+#include "service/base/code_version.h"
 #include "service/hosts/host.h"
 #include "service/hosts/leases.h"
 #include "service/hosts/placement.h"
@@ -67,6 +68,7 @@ struct fixture {
     size_t lost_count;
     uint64_t now_ms;
     const char *deployment; /* Of the hellos to come. */
+    const char *language; /* The same. */
 };
 
 struct payload *wire_pack(const struct server_message *message);

@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "service/base/code_version.h"
 #include "tests/unit/hosts/sim.h"
 
 static const char *const names[SIM_NAMES] = {"a", "b", "c"};
@@ -94,7 +95,7 @@ static void count_up(void *context, uint8_t ret[16])
 static void add_ready(struct sim *sim, uint32_t task)
 {
     status added = hosts_ready_add(sim->hosts, TASK_TOOL, str_of(names[sim->tasks[task].name]),
-                                   HOSTS_ANY, sim_task_ref(task));
+                                   CODE_VERSION_ANY, sim_task_ref(task));
     if (!status_is_ok(added)) {
         sim_fail(sim, "too many tasks wait");
     }
@@ -419,7 +420,7 @@ static void grant(struct sim *sim)
     while (hosts_ready_pop(sim->hosts, &ref)) {
         struct sim_task *task = &sim->tasks[ref.effect];
         struct host_session *session =
-            hosts_pick(sim->hosts, TASK_TOOL, str_of(names[task->name]), HOSTS_ANY);
+            hosts_pick(sim->hosts, TASK_TOOL, str_of(names[task->name]), CODE_VERSION_ANY);
         if (session == NULL || task->state != SIM_TASK_READY) {
             sim_fail(sim, "ready, but nobody takes it");
             return;

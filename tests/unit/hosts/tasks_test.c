@@ -16,9 +16,10 @@
 
 static void add_ready(struct fixture *fixture, const char *name, uint32_t task)
 {
-    assert_int_equal(
-        hosts_ready_add(fixture->hosts, TASK_TOOL, str_of(name), HOSTS_ANY, task_number(task)).code,
-        CODE_OK);
+    assert_int_equal(hosts_ready_add(fixture->hosts, TASK_TOOL, str_of(name), CODE_VERSION_ANY,
+                                     task_number(task))
+                         .code,
+                     CODE_OK);
 }
 
 /* The next task's number, or 0. */
@@ -52,7 +53,7 @@ static void picks_the_least_busy(void **state)
     assert_true(hosts_is_offered(fixture.hosts, TASK_TOOL, STR("a")));
     assert_false(hosts_is_offered(fixture.hosts, TASK_TOOL, STR("nobody offers it")));
     assert_false(hosts_is_offered(fixture.hosts, TASK_WORKFLOW, STR("b")));
-    assert_ptr_equal(hosts_pick(fixture.hosts, TASK_WORKFLOW, STR("a"), HOSTS_ANY), other);
+    assert_ptr_equal(hosts_pick(fixture.hosts, TASK_WORKFLOW, STR("a"), CODE_VERSION_ANY), other);
     hosts_release(fixture.hosts, task_number(999));
     hosts_stop(fixture.hosts, task_number(999), STOP_RUN_ENDED);
     assert_int_equal(fixture_stats(&fixture).held, 5);
@@ -83,11 +84,11 @@ static void reservations_take_slots(void **state)
     struct test_link link;
     fixture_init(&fixture, NULL);
     struct host_session *session = connect_host(&fixture, &link, "h", 2, "a");
-    hosts_reserve(fixture.hosts, hosts_pick(fixture.hosts, TASK_TOOL, STR("a"), HOSTS_ANY),
+    hosts_reserve(fixture.hosts, hosts_pick(fixture.hosts, TASK_TOOL, STR("a"), CODE_VERSION_ANY),
                   task_number(1), 5);
-    hosts_reserve(fixture.hosts, hosts_pick(fixture.hosts, TASK_TOOL, STR("a"), HOSTS_ANY),
+    hosts_reserve(fixture.hosts, hosts_pick(fixture.hosts, TASK_TOOL, STR("a"), CODE_VERSION_ANY),
                   task_number(2), 1);
-    assert_null(hosts_pick(fixture.hosts, TASK_TOOL, STR("a"), HOSTS_ANY));
+    assert_null(hosts_pick(fixture.hosts, TASK_TOOL, STR("a"), CODE_VERSION_ANY));
     assert_true(link_is_quiet(&link));
     hosts_release(fixture.hosts, task_number(2));
     hosts_give(fixture.hosts, session, &(struct host_task){.task = task_number(1), .epoch = 5});
@@ -218,9 +219,9 @@ static void who_acknowledges_nothing_is_sent_so_much(void **state)
     size_t many = UNREAD_BYTES_MAX / sizeof(struct wire);
     assert_true(many > 2 && many < UNREAD_MAX);
     tell(&fixture, many - 2);
-    assert_non_null(hosts_pick(fixture.hosts, TASK_TOOL, STR("a"), HOSTS_ANY));
+    assert_non_null(hosts_pick(fixture.hosts, TASK_TOOL, STR("a"), CODE_VERSION_ANY));
     tell(&fixture, 2);
-    assert_null(hosts_pick(fixture.hosts, TASK_TOOL, STR("a"), HOSTS_ANY));
+    assert_null(hosts_pick(fixture.hosts, TASK_TOOL, STR("a"), CODE_VERSION_ANY));
     tell(&fixture, UNREAD_MAX - many - 1);
     assert_false(link.is_closed);
     tell(&fixture, 2);
@@ -433,7 +434,7 @@ static void waiting_tasks_are_limited(void **state)
     add_ready(&fixture, "b", 2);
     add_ready(&fixture, "b", 2);
     assert_int_equal(
-        hosts_ready_add(fixture.hosts, TASK_TOOL, STR("c"), HOSTS_ANY, task_number(3)).code,
+        hosts_ready_add(fixture.hosts, TASK_TOOL, STR("c"), CODE_VERSION_ANY, task_number(3)).code,
         CODE_RESOURCE_EXHAUSTED);
     hosts_ready_remove(fixture.hosts, task_number(2));
     add_ready(&fixture, "c", 3);

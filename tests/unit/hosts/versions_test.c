@@ -15,7 +15,7 @@
 
 static uint64_t version(const char *name)
 {
-    return host_hash_of_deployment(str_of(name));
+    return code_version_make(str_of(name), STR_EMPTY);
 }
 
 static struct host_session *connect_version(struct fixture *fixture, struct test_link *link,
@@ -69,9 +69,9 @@ static void its_own_hosts_only_while_one_is_there(void **state)
     assert_ptr_equal(pick(&fixture, version("v2")), new);
     hosts_reserve(fixture.hosts, old, task_number(1), 1);
     assert_null(pick(&fixture, version("v1"))); /* Busy, and still there. */
-    assert_true(hosts_awaits_deployment(fixture.hosts, TASK_TOOL, STR("a"), version("v1")));
-    assert_false(hosts_awaits_deployment(fixture.hosts, TASK_TOOL, STR("a"), version("v2")));
-    assert_ptr_equal(pick(&fixture, HOSTS_ANY), new);
+    assert_true(hosts_awaits_version(fixture.hosts, TASK_TOOL, STR("a"), version("v1")));
+    assert_false(hosts_awaits_version(fixture.hosts, TASK_TOOL, STR("a"), version("v2")));
+    assert_ptr_equal(pick(&fixture, CODE_VERSION_ANY), new);
     add_ready(&fixture, version("v1"), 2);
     assert_int_equal(next_ready(&fixture), 0);
     hosts_release(fixture.hosts, task_number(1));
@@ -82,12 +82,48 @@ static void its_own_hosts_only_while_one_is_there(void **state)
     assert_int_equal(next_ready(&fixture), 0);
     assert_null(pick(&fixture, version("v1")));
     settle(&fixture, &links[1], 1);
-    assert_false(hosts_awaits_deployment(fixture.hosts, TASK_TOOL, STR("a"), version("v1")));
+    assert_false(hosts_awaits_version(fixture.hosts, TASK_TOOL, STR("a"), version("v1")));
     assert_ptr_equal(pick(&fixture, version("v1")), new);
     assert_int_equal(next_ready(&fixture), 2);
     /* It comes back: who waits for it goes to it again. */
     old = connect_version(&fixture, &links[2], "old-2", "v1", 1);
     assert_ptr_equal(pick(&fixture, version("v1")), old);
+    fixture_fini(&fixture);
+}
+
+static void a_history_goes_to_no_other_language(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link links[3];
+    fixture_init(&fixture, NULL);
+    uint64_t begun = code_version_make(STR("v1"), STR("python"));
+    uint64_t newest = code_version_newest_alike(begun);
+    fixture.language = "typescript";
+    struct host_session *other = connect_version(&fixture, &links[0], "other", "v1", 8);
+    fixture.language = "python";
+    struct host_session *own = connect_version(&fixture, &links[1], "own", "v2", 8);
+    settle(&fixture, links, 2);
+    assert_true(str_is(host_session_language(own), "python"));
+    assert_ptr_equal(pick(&fixture, begun), own); /* Of another deployment, at least. */
+    assert_ptr_equal(pick(&fixture, code_version_in_any_language(begun)), other);
+    assert_false(hosts_is_foreign(fixture.hosts, TASK_TOOL, STR("a"), begun));
+    /* Away it may come back; once it is gone it is waited for all the same. */
+    disconnect(&fixture, &links[1]);
+    assert_false(hosts_is_foreign(fixture.hosts, TASK_TOOL, STR("a"), begun));
+    settle(&fixture, &links[0], 1);
+    assert_true(hosts_is_foreign(fixture.hosts, TASK_TOOL, STR("a"), begun));
+    assert_true(hosts_awaits_version(fixture.hosts, TASK_TOOL, STR("a"), begun));
+    assert_false(hosts_is_foreign(fixture.hosts, TASK_TOOL, STR("b"), begun));
+    assert_null(pick(&fixture, begun));
+    assert_null(pick(&fixture, newest));
+    add_ready(&fixture, begun, 1);
+    add_ready(&fixture, newest, 2);
+    assert_int_equal(next_ready(&fixture), 0);
+    assert_ptr_equal(pick(&fixture, version("v1")), other); /* What no language began. */
+    connect_version(&fixture, &links[2], "own-2", "v3", 8);
+    assert_int_equal(next_ready(&fixture), 1);
+    assert_int_equal(next_ready(&fixture), 2);
     fixture_fini(&fixture);
 }
 
@@ -119,23 +155,23 @@ static void the_newest_is_that_which_dialled_in_last(void **state)
     struct host_session *third = connect_version(&fixture, &links[1], "c", "v3", 9);
     settle(&fixture, links, 2);
     assert_ptr_equal(pick(&fixture, version("v1")), third);
-    assert_ptr_equal(pick(&fixture, HOSTS_NEWEST), third);
+    assert_ptr_equal(pick(&fixture, CODE_VERSION_NEWEST), third);
     struct host_session *again = connect_version(&fixture, &links[2], "b-2", "v2", 9);
     assert_ptr_not_equal(pick(&fixture, version("v1")), third);
-    assert_ptr_not_equal(pick(&fixture, HOSTS_NEWEST), third);
+    assert_ptr_not_equal(pick(&fixture, CODE_VERSION_NEWEST), third);
     hosts_reserve(fixture.hosts, second, task_number(1), 1);
     assert_ptr_equal(pick(&fixture, version("v1")), again);
     for (uint32_t task = 2; task < 11; task++) {
         hosts_reserve(fixture.hosts, again, task_number(task), 1);
     }
-    assert_null(pick(&fixture, HOSTS_NEWEST)); /* Busy: it is waited for. */
-    add_ready(&fixture, HOSTS_NEWEST, 20);
+    assert_null(pick(&fixture, CODE_VERSION_NEWEST)); /* Busy: it is waited for. */
+    add_ready(&fixture, CODE_VERSION_NEWEST, 20);
     add_ready(&fixture, version("v1"), 21);
     assert_int_equal(next_ready(&fixture), 0);
     struct host_session *first = connect_version(&fixture, &links[3], "a", "v1", 1);
     assert_int_equal(next_ready(&fixture), 20); /* v1 dialled in last. */
     assert_int_equal(next_ready(&fixture), 21);
-    assert_ptr_equal(pick(&fixture, HOSTS_NEWEST), first);
+    assert_ptr_equal(pick(&fixture, CODE_VERSION_NEWEST), first);
     fixture_fini(&fixture);
 }
 
@@ -147,8 +183,8 @@ static void nobody_moves_before_a_lease_has_passed(void **state)
     struct test_link links[2];
     fixture_init(&fixture, NULL);
     add_ready(&fixture, version("v1"), 1);
-    add_ready(&fixture, HOSTS_ANY, 2);
-    add_ready(&fixture, HOSTS_NEWEST, 3); /* It has tried its own. */
+    add_ready(&fixture, CODE_VERSION_ANY, 2);
+    add_ready(&fixture, CODE_VERSION_NEWEST, 3); /* It has tried its own. */
     uint64_t begun_ms = fixture.now_ms;
     struct host_session *new = connect_version(&fixture, &links[0], "new", "v2", 8);
     assert_null(pick(&fixture, version("v1")));
@@ -245,7 +281,7 @@ static bool may_have(const struct model *model, unsigned pin, uint32_t host)
 
 static uint64_t hash_of(unsigned pin)
 {
-    return pin == VERSIONS ? HOSTS_ANY : version(version_names[pin]);
+    return pin == VERSIONS ? CODE_VERSION_ANY : version(version_names[pin]);
 }
 
 static bool somebody_may_have(const struct model *model, unsigned pin)
@@ -358,6 +394,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(its_own_hosts_only_while_one_is_there),
+        cmocka_unit_test(a_history_goes_to_no_other_language),
         cmocka_unit_test(a_host_that_leaves_is_not_waited_for),
         cmocka_unit_test(the_newest_is_that_which_dialled_in_last),
         cmocka_unit_test(nobody_moves_before_a_lease_has_passed),

@@ -165,6 +165,7 @@ Event = (
 )
 
 PROTOCOL = 1  # Hello.protocol
+LANGUAGE = "python"  # whose histories this host can go on with
 MESSAGES_MAX = 1000  # in an envelope
 BYTES_MAX = 1 << 20  # of an envelope, unless one message is larger
 
@@ -276,6 +277,7 @@ class Session:
                     for task_id, held in self._held.items()
                 ],
                 user_agent=self.user_agent,
+                language=LANGUAGE,
             ),
         )
 

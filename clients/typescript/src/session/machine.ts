@@ -68,6 +68,7 @@ export type SessionEvent =
   | { is: "serverDrains"; cause: string };
 
 const PROTOCOL = 1;
+const LANGUAGE = "typescript"; // whose histories this host can go on with
 const MESSAGES_MAX = 1000; // in an envelope
 const SIZE_MAX = 1 << 20; // of an envelope, unless one message is larger; in bytes 3 times as much
 
@@ -171,7 +172,7 @@ export class Session {
     const { token: hostToken } = this;
     return create(ToolServiceConnectRequestSchema, {
       ack: BigInt(hostToken ? this.dealtSeq : 0),
-      hello: { ...this.config, protocol: PROTOCOL, hostToken, held },
+      hello: { ...this.config, protocol: PROTOCOL, language: LANGUAGE, hostToken, held },
     });
   }
 
