@@ -246,10 +246,10 @@ class Host:
     thread, and keeps what was not acknowledged for the next session."""
 
     def __init__(self, server, tools=(), workflows=(), work=None, slots=100, host_id="host-1",
-                 deployment=""):
+                 deployment="", language=""):
         self.server = server
         self.hello = dict(
-            host_id=host_id, slots=slots, deployment=deployment,
+            host_id=host_id, slots=slots, deployment=deployment, language=language,
             tools=[definitions_pb2.ToolDefinition(id=n) for n in tools],
             workflows=[definitions_pb2.WorkflowDefinition(id=n) for n in workflows])
         self.work = work

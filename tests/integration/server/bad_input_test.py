@@ -329,6 +329,8 @@ class BadInput(unittest.TestCase):
              grpc.StatusCode.INVALID_ARGUMENT),
             ([polosd.hello_of(slots=1)], grpc.StatusCode.INVALID_ARGUMENT),
             ([polosd.hello_of(host_id="h")], grpc.StatusCode.INVALID_ARGUMENT),
+            ([polosd.hello_of(host_id="h", slots=1, language="x" * 33)],
+             grpc.StatusCode.INVALID_ARGUMENT),
             ([polosd.hello_of(host_id="h", slots=1, protocol=0)],
              grpc.StatusCode.INVALID_ARGUMENT),
             ([hello, polosd.envelope_of(5, task_done=done)],

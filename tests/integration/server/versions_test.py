@@ -275,6 +275,56 @@ class Versions(polosd.Hosted):
         self.assertEqual(run.status, common_pb2.RUN_STATUS_COMPLETED)
         self.assertEqual(run.deployment, "v1")  # Where it began.
 
+    def test_a_history_waits_for_its_language(self):
+        old = self.host("v1", language="python")
+        run_id = self.begin(old)
+        old.send(drain=host_pb2.HostDrain())
+        old.close()
+        other = self.host("v2", language="c")
+        self.resume(run_id, "ask")
+        waiting = self.server.get(run_id).waiting[0]
+        self.assertEqual(waiting.message, "the hosts that offer workflow w have code of another "
+                         "language than that which began it; start one of its language")
+        fresh = self.server.start_workflow("w")
+        self.assertEqual(self.task_of(other).run_id, fresh)
+        new = self.host("v3", language="python")
+        task = self.task_of(new)
+        self.assertEqual(task.run_id, run_id)
+        new.done(task, 1)
+        self.ends(run_id, 1)
+        spoken = [event.lease_granted.language
+                  for event in self.server.history(run_id) if event.HasField("lease_granted")]
+        self.assertEqual(spoken, ["python", "python"])
+        [listed] = self.server.runs.List(runs_pb2.RunServiceListRequest(
+            filter=runs_pb2.RunFilter(deployment="v3"))).runs
+        self.assertEqual(listed.id, run_id)
+
+    def test_code_of_another_language_is_not_tried_where_code_does_not_fit(self):
+        old = self.host("v1", language="python")
+        run_id = self.begin(old)
+        self.resume(run_id, "ask")
+        old.failed(self.task_of(old), "NON_DETERMINISM", MISFIT)
+        self.until(run_id, "TASK_FAILED")
+        other = self.host("v2", language="c")
+        fresh = self.server.start_workflow("w")
+        self.assertEqual(self.task_of(other).run_id, fresh)
+        [waiting] = self.server.get(run_id).waiting
+        self.assertEqual(waiting.kind, common_pb2.Waiting.KIND_CODE)
+        new = self.host("v3", language="python")
+        new.done(self.task_of(new), 2)
+        self.ends(run_id, 2)
+
+    def test_an_agents_tools_may_be_in_several_languages(self):
+        tools = [definitions_pb2.ToolDefinition(id=name) for name in ("one", "two")]
+        calls = [{"tool_calls": [{"name": name, "arguments": {}}]} for name in ("one", "two")]
+        self.server.agent("talker", [*calls, {"text": "done"}], tools)
+        one = self.host("v1", host_id="one", workflows=[], tools=["one"], language="python")
+        two = self.host("v1", host_id="two", workflows=[], tools=["two"], language="typescript")
+        run_id = self.server.start_agent("talker")
+        for host in (one, two):
+            host.done(self.task_of(host), 1)
+        self.assertEqual(self.server.wait_ended(run_id).status, common_pb2.RUN_STATUS_COMPLETED)
+
     def test_a_run_that_is_stopped_can_be_cancelled(self):
         old = self.host("v1")
         run_id = self.begin(old)
