@@ -359,6 +359,8 @@ const ODD: Record<string, () => unknown> = {
   nan: () => NaN,
   deep: () => ({ items: [{ file: () => null }] }),
   "half a character": () => ["\ud800"],
+  nul: () => ({ deep: ["a", "b\u0000c"] }),
+  "nul in a key": () => ({ deep: { "b\u0000c": 1 } }),
   infinite: () => -Infinity,
   big: () => ({ big: 2n ** 64n, negative: -(2n ** 63n), exact: 2n ** 53n + 1n }),
 };

@@ -457,6 +457,8 @@ ODD: dict[str, Callable[[], Any]] = {
     "nan": lambda: float("nan"),
     "deep": lambda: {"items": [{"file": open}]},
     "half a character": lambda: ["\ud800"],
+    "nul": lambda: {"deep": ["a", "b\0c"]},
+    "nul in a key": lambda: {"deep": {"b\0c": 1}},
     "infinite": lambda: float("-inf"),
     "big": lambda: {"big": 2**64, "negative": -(2**63), "exact": 2**53 + 1},
 }

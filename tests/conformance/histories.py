@@ -23,7 +23,7 @@ from polos._facts import data_of, type_of
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 MODULE = re.compile(r"\b(?:__main__|driver)\.(?=[A-Z])")
 PLACE = re.compile(r" \(\w+\.py:\d+, in [\w.<>]+\)")
-MISFIT = re.compile(r"(does not fit|do not fit|has no JSON form).*", re.S)
+MISFIT = re.compile(r"(does not fit|do not fit|has no JSON form)(?!: (\S+: )?a text ).*", re.S)
 QUOTED = re.compile(r"(?<!\w)'([^']*)'(?!\w)")
 BESIDE = ("stack", "value_type", "input_type", "result_type", "language")
 INSTANT_MS = 10**12

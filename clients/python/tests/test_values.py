@@ -137,8 +137,10 @@ class Opaque:
         ({"file": open}, "^file: builtin_function_or_method: has no JSON form"),
         (float("nan"), "^float: nan is no JSON number"),
         ({"a": [float("inf")]}, r"^a\[0\]: float: inf is no JSON number"),
-        ("\ud800", "^str: holds text that is not valid Unicode"),
-        ({"\ud800": 1}, "^str: holds text that is not valid Unicode"),
+        ("\ud800", "^a text is not valid Unicode"),
+        ({"\ud800": 1}, "^a text is not valid Unicode"),
+        ({"a": ["b", "c\0d"]}, r"^a\[1\]: a text holds U\+0000"),
+        ({"a": {"b\0": 1}}, r"^a: a text holds U\+0000"),
         ({"a": {1: "x", "1": "y"}}, "^a: dict: two keys are '1' as text"),
         ({(1, 2): 3}, "^tuple: a key of an object is"),
         ((n for n in "ab"), "^generator: has no JSON form; make it a list"),
@@ -219,7 +221,7 @@ class Line:
 DAY = datetime.date(2026, 1, 2)
 NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.timezone.utc)
 VALUES = [
-    None, True, 0, 10**40, -1.5, "", "a\x00b", [], [1, [2]], {"a": {"b": 1}},
+    None, True, 0, 10**40, -1.5, "", "a\x01b", [], [1, [2]], {"a": {"b": 1}},
     (1, (2,)), {3, 1}, frozenset({"x"}), collections.deque([1]), b"\xff\x00", bytearray(b"x"),
     decimal.Decimal("1.20"), uuid.UUID(int=7), pathlib.Path("/tmp/x"), DAY, NOON, NOON.timetz(),
     datetime.timedelta(days=3, seconds=2), Colour.RED, [Colour.RED], SecretStr("s"),

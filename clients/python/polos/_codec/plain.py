@@ -93,8 +93,8 @@ class _Walk:
     # ---- what JSON knows ----
 
     def _text(self, value: str) -> str:
-        if not _is_unicode(value):
-            raise self._refused(value, "holds text that is not valid Unicode")
+        if problem := _problem_of_text(value):
+            raise NotJsonError(f"{self._place()}a text {problem}")
         return value
 
     def _number(self, value: float) -> float:
@@ -139,8 +139,8 @@ class _Walk:
         return key.isoformat() if isinstance(key, date) else str(key)
 
     def _check_key(self, text: str) -> None:
-        if not _is_unicode(text):
-            raise self._refused(text, "holds text that is not valid Unicode", up=1)
+        if problem := _problem_of_text(text):
+            raise NotJsonError(f"{self._place(up=1)}a text {problem}")
 
     def _tag_keys(self, kinds: set[type[Any]]) -> None:
         """Keys of one class can be made again."""
@@ -259,10 +259,13 @@ class _Walk:
         return "".join(f"/{escaped(str(part))}" for part in self._path)
 
     def _refused(self, value: Any, why: str, *, up: int = 0) -> NotJsonError:
-        """With the place: "items[3].file: "; `up`: without so many of its last parts."""
+        return NotJsonError(f"{self._place(up=up)}{class_path(type(value))}: {why}")
+
+    def _place(self, *, up: int = 0) -> str:
+        """ "items[3].file: "; `up`: without so many of its last parts."""
         path = self._path[: len(self._path) - up]
         place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
-        return NotJsonError(f"{place}{': ' if place else ''}{class_path(type(value))}: {why}")
+        return f"{place}: " if place else ""
 
 
 def wire_name(name: str, field: FieldInfo) -> str:
@@ -286,12 +289,15 @@ def _serialized_apart(cls: type[BaseModel]) -> set[str]:
     return found
 
 
-def _is_unicode(text: str) -> bool:
+def _problem_of_text(text: str) -> str:
+    """What a text has that no JSON text may hold; empty: nothing."""
+    if "\0" in text:
+        return "holds U+0000"
     try:
         text.encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        return "is not valid Unicode"
+    return ""
 
 
 def _base(value: Any) -> Any:
