@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -52,6 +53,7 @@ struct birth {
     int failure_fd; /* Takes errno if it fails. */
     char **words;
     char **environment;
+    const struct request *limits;
     const sigset_t *mask;
 };
 
@@ -61,6 +63,27 @@ static void close_if_open(int *fd)
         close(*fd);
     }
     *fd = -1;
+}
+
+static bool limit(int resource, uint64_t max)
+{
+    struct rlimit now;
+    if (getrlimit(resource, &now) != 0) {
+        return false;
+    }
+    /* Never above what there is. */
+    rlim_t least = max < now.rlim_max ? max : now.rlim_max;
+    const struct rlimit wanted = {least, least};
+    return setrlimit(resource, &wanted) == 0;
+}
+
+static bool set_limits(const struct request *request)
+{
+    return limit(RLIMIT_CORE, 0) &&
+           (request->max_processes == 0 || limit(RLIMIT_NPROC, request->max_processes)) &&
+           (request->max_open_files == 0 || limit(RLIMIT_NOFILE, request->max_open_files)) &&
+           (request->max_file_bytes == 0 || limit(RLIMIT_FSIZE, request->max_file_bytes)) &&
+           (request->max_memory_bytes == 0 || limit(RLIMIT_AS, request->max_memory_bytes));
 }
 
 /* In the child: never returns. */
@@ -73,7 +96,8 @@ static void become(const struct birth *birth)
     }
     sigprocmask(SIG_SETMASK, birth->mask, NULL);
     bool is_ready = fchdir(birth->folder_fd) == 0 && dup2(birth->input_fd, 0) == 0 &&
-                    dup2(birth->output_fds[0], 1) == 1 && dup2(birth->output_fds[1], 2) == 2;
+                    dup2(birth->output_fds[0], 1) == 1 && dup2(birth->output_fds[1], 2) == 2 &&
+                    set_limits(birth->limits);
     if (is_ready) {
         environ = birth->environment;
         execvp(birth->words[0], birth->words);
@@ -222,6 +246,7 @@ static status start_in(struct command *command, int folder_fd, const sigset_t *m
         .output_fds = {-1, -1},
         .words = words_of(command->request, arena),
         .environment = environment_of(command->request, arena),
+        .limits = command->request,
         .mask = mask,
     };
     birth.input_fd = open_input(command->request->input);

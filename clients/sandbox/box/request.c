@@ -30,6 +30,10 @@ static const struct field common_fields[] = {
     {"timeout", FIELD_NUMBER, PLACE(timeout_s), false, REQUEST_TIMEOUT_S_MAX},
     {"max_output_chars", FIELD_NUMBER, PLACE(max_output_chars), false, KEPT_CHARS_MAX},
     {"progress", FIELD_BOOL, PLACE(shows_progress), false, 0},
+    {"max_processes", FIELD_NUMBER, PLACE(max_processes), false, UINT32_MAX},
+    {"max_open_files", FIELD_NUMBER, PLACE(max_open_files), false, UINT32_MAX},
+    {"max_file_bytes", FIELD_NUMBER, PLACE(max_file_bytes), false, INT64_MAX},
+    {"max_memory_bytes", FIELD_NUMBER, PLACE(max_memory_bytes), false, INT64_MAX},
 };
 
 static const struct field exec_fields[] = {

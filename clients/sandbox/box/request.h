@@ -48,6 +48,11 @@ struct request {
     str root; /* Absolute. What files must lie below; the workspace, unless it is said. */
     uint64_t max_output_chars;
     bool shows_progress;
+    /* Limits of a command and of all it starts, each for itself; 0: none but those there are. */
+    uint64_t max_processes; /* Of its user in its user namespace. */
+    uint64_t max_open_files;
+    uint64_t max_file_bytes; /* Of a file it writes. */
+    uint64_t max_memory_bytes; /* Of addresses. */
     /* Of exec: `words` instead of `command` where no shell is wanted. */
     str command;
     struct list words;
