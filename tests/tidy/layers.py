@@ -180,7 +180,11 @@ LAYERS = {
     ),
     # Runs inside a sandbox, alone: nothing of it needs more than the C library.
     "clients/sandbox/box": (("service/base/", "service/schema/pattern.h"), ()),
-    "clients/sandbox/host": (("service/base/",), ()),
+    # What makes and watches sandboxes: it speaks with the box by its frames alone.
+    "clients/sandbox/host": (
+        ("service/base/", "clients/sandbox/box/frame.h", "clients/c/polos", "polos/v1/"),
+        (),
+    ),
     "clients/c/examples": (("clients/c/",), ()),
     "clients/c": (("service/base/", "polos/v1/", "google/"), ("grpc/", "protobuf-c/")),
 }

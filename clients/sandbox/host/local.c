@@ -2,10 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "clients/sandbox/host/filter.h"
@@ -237,10 +237,12 @@ void local_close(struct local_start *start)
     }
 }
 
+/* The calls themselves: libc's would ask every thread of the process that was forked. */
 static bool become_user(const struct local_start *start)
 {
     return !start->changes_user ||
-           (setgroups(0, NULL) == 0 && setgid(start->group) == 0 && setuid(start->user) == 0);
+           (syscall(SYS_setgroups, 0, NULL) == 0 && syscall(SYS_setgid, start->group) == 0 &&
+            syscall(SYS_setuid, start->user) == 0);
 }
 
 void local_exec(const struct local_start *start)
@@ -261,14 +263,27 @@ static bool says(str said, const char *words)
 status local_explain(str said, struct arena *arena)
 {
     static const char container[] =
-        "In a container it takes --security-opt seccomp=unconfined and --security-opt "
+        " In a container it takes --security-opt seccomp=unconfined and --security-opt "
         "systempaths=unconfined (of docker run); elsewhere the kernel has to allow user namespaces "
         "to ordinary users: sysctl kernel.unprivileged_userns_clone=1, or on Ubuntu "
         "kernel.apparmor_restrict_unprivileged_userns=0.";
+    static const char path[] = " Whoever the sandbox runs as has to be able to reach that path.";
+    static const struct {
+        const char *word;
+        const char *hint;
+    } hints[] = {
+        {"source path", path},
+        {"namespace", container},
+        {"uid map", container},
+        {"Operation not permitted", container},
+        {"Permission denied", container},
+    };
+    const char *hint = "";
     said = str_trim(said);
-    bool is_forbidden = says(said, "namespace") || says(said, "uid map") ||
-                        says(said, "Operation not permitted") || says(said, "Permission denied");
+    for (size_t i = COUNT_OF(hints); i > 0; i--) {
+        hint = says(said, hints[i - 1].word) ? hints[i - 1].hint : hint;
+    }
     return arena_fail(arena, CODE_FAILED_PRECONDITION,
-                      "The local sandbox cannot be made here (" STR_FMT ").%s%s", STR_ARG(said),
-                      is_forbidden ? " " : "", is_forbidden ? container : "");
+                      "The local sandbox cannot be made here (" STR_FMT ").%s", STR_ARG(said),
+                      hint);
 }

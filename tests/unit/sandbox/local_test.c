@@ -146,6 +146,8 @@ static void what_would_allow_it_is_said(void **state)
                      "systempaths=unconfined", true);
     assert_explained("bwrap: setting up uid map: Permission denied\n",
                      "apparmor_restrict_unprivileged_userns", true);
+    assert_explained("bwrap: Can't find source path /root/x: Permission denied\n",
+                     "has to be able to reach that path", false);
     assert_explained("bwrap: Can't find source path /x: No such file or directory\n",
                      "(bwrap: Can't find source path /x: No such file or directory).", false);
 }
