@@ -336,8 +336,8 @@ status wildcard_ways(str text, struct arena *arena, str **ret, size_t *ret_count
                           WILDCARD_BYTES_MAX, text.len);
     }
     for (size_t i = 0; i < count;) {
-        size_t open;
-        size_t close;
+        size_t open = 0;
+        size_t close = 0;
         str whole = texts[i];
         if (!find_braces(whole, &open, &close)) {
             i++;
