@@ -13,6 +13,7 @@
 
 enum {
     SHOWN_BYTES_MAX = 48 << 10, /* Of one progress: it may have 64 KiB. */
+    TIMEOUT_S_MAX = 3600,
     SHOWN_AT_ONCE_MAX = 64, /* That the loop has not come to; more is not shown. */
 };
 
@@ -165,9 +166,14 @@ static uint64_t timeout_of(const struct work *work)
 {
     str raw;
     uint64_t seconds = 0;
-    if (json_object_get(work->input, STR("timeout"), &raw) && json_to_u64(raw, &seconds) &&
-        seconds > 0) {
-        return seconds < 3600 ? seconds : 3600;
+    if (!json_object_get(work->input, STR("timeout"), &raw)) {
+        return work->place->settings->exec_timeout_s;
+    }
+    if (json_kind_of(raw) == JSON_STRING) {
+        return TIMEOUT_S_MAX; /* The box reads numbers in strings, and ends its command in time. */
+    }
+    if (json_to_u64(raw, &seconds) && seconds > 0) {
+        return seconds < TIMEOUT_S_MAX ? seconds : TIMEOUT_S_MAX;
     }
     return work->place->settings->exec_timeout_s;
 }

@@ -18,7 +18,7 @@ from tests.integration.sandbox.box import PROGRAM, Box, Failure, frames, outcome
 PROBE = os.environ.get("LOCAL_PROBE", "")
 PYTHON = "/usr/bin/python3"
 USER = 64999  # Whom a workspace belongs to when the tests are root's.
-CONTROLS_MIN = 14  # Of root's; an ordinary user can do less anyway.
+CONTROLS_MIN = 10  # Of root's; an ordinary user can do less anyway.
 
 
 def python(*lines):
