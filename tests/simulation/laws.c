@@ -204,6 +204,7 @@ static void take_event(struct world *world, struct sim_run *run, const struct co
     run->ledger.life = run->is_copying
                            ? UINT64_MAX - world->event_number
                            : world->life + world->counts.store_faults + world->counts.reads_failed;
+    run->ledger.is_copying = run->is_copying;
     const char *law = ledger_add(&run->ledger, event);
     world_expect(world, law == NULL, law);
     world_expect(world, entry->seq == run->ledger.events, "seqs-without-gap");
@@ -428,10 +429,15 @@ void laws_take(struct world *world, const struct store_batch *batch)
         laws_queues_check_commit(world);
     }
     for (size_t i = 0; i < world->run_count; i++) {
-        world->runs[i]->is_changed = false;
-        world->runs[i]->is_copying = world->runs[i]->is_half;
-        world->runs[i]->is_whole_now = false;
-        world->runs[i]->records_put = 0;
+        struct sim_run *run = world->runs[i];
+        bool is_copied = run->is_copying && !run->is_half;
+        run->is_changed = false;
+        run->is_copying = run->is_half;
+        run->is_whole_now = false;
+        run->records_put = 0;
+        if (is_copied) {
+            laws_queues_copied(world, run);
+        }
     }
 }
 

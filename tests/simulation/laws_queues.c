@@ -79,10 +79,11 @@ static bool holds_place(const struct sim_run *run)
     return body != NULL && body->is_leased;
 }
 
+/* One that is whole with the commit at hand stands in its queue after all else that it says. */
 bool sim_run_awaits_admission(const struct sim_run *run)
 {
     const struct ledger_effect *body = body_of(run);
-    return body != NULL && ledger_is_ready(body) && !run->ledger.is_cancelling;
+    return body != NULL && ledger_is_ready(body) && !run->ledger.is_cancelling && !run->is_copying;
 }
 
 uint32_t laws_admitted(const struct world *world, unsigned queue, unsigned key)
@@ -234,6 +235,12 @@ static void note_grant(struct world *world, struct sim_run *run, const struct ev
     queue->served[run->queue_key].upset = world->upsets;
 }
 
+static void note_waiting(const struct world *world, struct sim_run *run)
+{
+    bool waits = sim_run_awaits_admission(run);
+    run->waits_since = !waits ? 0 : run->waits_since > 0 ? run->waits_since : world->event_number;
+}
+
 void laws_queues_note(struct world *world, struct sim_run *run, const struct event *event)
 {
     if (run->queue == WORLD_QUEUES) {
@@ -242,8 +249,14 @@ void laws_queues_note(struct world *world, struct sim_run *run, const struct eve
     if (event->kind == EVENT_LEASE_GRANTED && event->effect == 1) {
         note_grant(world, run, event);
     }
-    bool waits = sim_run_awaits_admission(run);
-    run->waits_since = !waits ? 0 : run->waits_since > 0 ? run->waits_since : world->event_number;
+    note_waiting(world, run);
+}
+
+void laws_queues_copied(const struct world *world, struct sim_run *run)
+{
+    if (run->queue != WORLD_QUEUES) {
+        note_waiting(world, run);
+    }
 }
 
 /* ---- Rows. ---- */

@@ -676,6 +676,11 @@ static const char *add_failed(struct ledger *ledger, const struct event *event)
         LAW("failed-over-its-history", ledger->is_full);
         return NULL;
     }
+    if (str_is(event->run_failed.reason, "STORE_DAMAGED") ||
+        str_is(event->run_failed.reason, "CHILDREN_OPEN")) {
+        LAW("failed-by-what-it-is-a-copy-of", ledger->is_copying);
+        return NULL;
+    }
     if (str_is(event->run_failed.reason, "OUTPUT_INVALID")) {
         bool out_of_steps = ledger->replies >= ledger->turns_max;
         bool out_of_tokens = ledger->tokens_max != 0 && ledger->tokens >= ledger->tokens_max;

@@ -72,6 +72,7 @@ struct ledger_effect {
 struct ledger {
     bool is_started;
     uint64_t giving_up; /* The key of the wait that was given up just now, hashed; 0: none. */
+    bool is_copying; /* What it begins with may not all be there. */
     bool is_full; /* Its history was over its limit before the record at hand. */
     enum event_kind ended; /* EVENT_NONE: it has not. */
     enum run_kind kind;

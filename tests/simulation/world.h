@@ -565,6 +565,7 @@ void laws_queues_begin(struct world *world);
 void laws_queues_open(struct world *world, struct sim_run *run, const struct run_spec *spec);
 /* When the ledger knows of the event and the fold does not yet. */
 void laws_queues_note(struct world *world, struct sim_run *run, const struct event *event);
+void laws_queues_copied(const struct world *world, struct sim_run *run);
 void laws_queues_take(struct world *world, uint8_t kind, str name, const struct store_entry *entry);
 void laws_queues_check_commit(struct world *world);
 void laws_queues_clock_stepped_back(struct world *world);

@@ -361,7 +361,7 @@ static void a_host_that_is_expelled_loses_its_tasks_at_once(void **state)
     struct fixture fixture;
     struct test_link link;
     (void)state;
-    fixture_init(&fixture);
+    fixture_init(&fixture, NULL);
     connect_host(&fixture, &link, "host", 1, "a");
     dispatch(&fixture, "a", 1, 1);
     hosts_disconnected(fixture.hosts, link.link.session, HOST_EXPELLED, fixture.now_ms);
