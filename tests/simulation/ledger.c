@@ -58,15 +58,6 @@ static bool says_yes(str answer)
     return memmem(answer.ptr, answer.len, "\"yes\"", 5) != NULL;
 }
 
-static uint32_t wait_count(const struct ledger *ledger)
-{
-    uint32_t count = 0;
-    for (uint32_t id = 1; id <= ledger->effect_count; id++) {
-        count += ledger->effects[id].is_open && ledger_is_wait(&ledger->effects[id]);
-    }
-    return count;
-}
-
 /* The running time is counted anew. */
 static void restart_clock(struct ledger *ledger, uint64_t now_ms)
 {
@@ -294,11 +285,6 @@ static const char *add_task_requested(struct ledger *ledger, const struct event 
     return NULL;
 }
 
-static bool is_given_up(const struct ledger_effect *effect)
-{
-    return effect->leases_in_vain >= 5 || (effect->at_most_once && effect->leases_lost > 0);
-}
-
 static const char *add_task_settled(struct ledger *ledger, const struct event *event)
 {
     const struct outcome *outcome = &event->task_settled.outcome;
@@ -308,7 +294,7 @@ static const char *add_task_settled(struct ledger *ledger, const struct event *e
     bool by_host = effect->is_leased || effect->attempt == 0;
     bool timed_out = outcome->failed && str_is(outcome->error_type, "TIMEOUT") &&
                      effect->deadline_ms != 0 && event->time_ms >= effect->deadline_ms;
-    bool given_up = is_given_up(effect);
+    bool given_up = ledger_is_given_up(effect);
     LAW("settled-by-its-holder", by_host || timed_out || given_up);
     LAW("given-up-is-a-failure", !given_up || effect->is_leased || outcome->failed);
     LAW("unknown-outcome-says-so", !(effect->at_most_once && effect->leases_lost > 0) ||
@@ -405,7 +391,7 @@ static const char *add_lease_granted(struct ledger *ledger, const struct event *
     LAW("tasks-that-back-off-are-not-given", effect->retry_at_ms == 0);
     LAW("epochs-rise-by-one", event->attempt == effect->attempt + 1);
     LAW("at-most-once", !effect->at_most_once || effect->leases_lost == 0);
-    LAW("leases-max", !is_given_up(effect));
+    LAW("leases-max", !ledger_is_given_up(effect));
     LAW("no-work-without-admission", !ledger->needs_admission || ledger->is_admitted);
     str language = event->lease_granted.language;
     uint64_t bound = language_of(ledger, effect);
@@ -495,7 +481,7 @@ static const char *judge_wait_settled(const struct ledger *ledger,
     LAW("an-answer-fits-its-schema",
         !effect->has_schema || outcome->failed || says_yes(outcome->value));
     LAW("room-is-not-denied", !is_refused || effect->kind == EFFECT_AT_ONCE ||
-                                  ledger->is_cancelling || wait_count(ledger) > 32 ||
+                                  ledger->is_cancelling || ledger_wait_count(ledger) > 32 ||
                                   ledger->open_count > 64);
     return NULL;
 }
@@ -791,32 +777,4 @@ const char *ledger_add(struct ledger *ledger, const struct event *event)
     const char *law = add(ledger, event);
     give_admission_back(ledger);
     return law;
-}
-
-const char *ledger_settle(struct ledger *ledger)
-{
-    bool is_live = ledger->is_started && ledger->ended == EVENT_NONE;
-    LAW("only-ended-runs-return-inputs", !is_live || ledger->inputs_returned == 0);
-    LAW("who-takes-an-input-asks-its-model", !ledger->is_steered);
-    LAW("live-runs-owe-something", !is_live || ledger->open_count > 0);
-    for (uint32_t id = 1; is_live && id <= ledger->effect_count; id++) {
-        const struct ledger_effect *effect = &ledger->effects[id];
-        bool is_lost = effect->is_open && !effect->is_leased && is_given_up(effect);
-        LAW("given-up-tasks-are-settled", !is_lost);
-        LAW("a-wait-belongs-to-an-open-task",
-            !effect->is_open || !ledger_is_wait(effect) ||
-                (ledger_open(ledger, effect->owner) != NULL &&
-                 ledger_is_task(ledger_open(ledger, effect->owner))));
-        LAW("parked-tasks-wait-for-something",
-            !effect->is_open || !effect->is_parked || ledger_code_waits(ledger, id));
-        LAW("what-is-done-at-once-is-not-open", !effect->is_open || effect->kind != EFFECT_AT_ONCE);
-        LAW("kept-answers-are-used", !effect->is_open || !effect->was_answered_early);
-        LAW("nobody-waits-for-children-that-ended",
-            !effect->is_open || effect->kind != EFFECT_CHILDREN ||
-                (uint32_t)__builtin_popcountll(effect->children_told) < effect->children);
-    }
-    LAW("nothing-new-while-cancelling",
-        !is_live || !ledger->is_cancelling || wait_count(ledger) == 0);
-    LAW("waits-max", !is_live || wait_count(ledger) <= 32);
-    return ledger_settle_callbacks(ledger, is_live);
 }

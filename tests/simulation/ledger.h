@@ -141,6 +141,10 @@ enum verdict ledger_verdict(const struct ledger *ledger, const struct command *c
 uint64_t ledger_next_deadline(const struct ledger *ledger);
 /* Whether the code of a task waits for anything. */
 bool ledger_code_waits(const struct ledger *ledger, uint32_t task);
+/* How many waits of code are open. */
+uint32_t ledger_wait_count(const struct ledger *ledger);
+/* Whether a task was lost so often, or once where that is too often, that nobody gets it again. */
+bool ledger_is_given_up(const struct ledger_effect *effect);
 bool ledger_has_kept(const struct ledger *ledger, str key);
 static inline bool ledger_is_wait(const struct ledger_effect *effect)
 {

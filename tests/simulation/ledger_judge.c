@@ -3,6 +3,20 @@
  */
 #include "tests/simulation/ledger.h"
 
+uint32_t ledger_wait_count(const struct ledger *ledger)
+{
+    uint32_t count = 0;
+    for (uint32_t id = 1; id <= ledger->effect_count; id++) {
+        count += ledger->effects[id].is_open && ledger_is_wait(&ledger->effects[id]);
+    }
+    return count;
+}
+
+bool ledger_is_given_up(const struct ledger_effect *effect)
+{
+    return effect->leases_in_vain >= 5 || (effect->at_most_once && effect->leases_lost > 0);
+}
+
 bool ledger_code_waits(const struct ledger *ledger, uint32_t task)
 {
     for (uint32_t id = 1; id <= ledger->effect_count; id++) {
@@ -314,4 +328,32 @@ enum verdict ledger_verdict(const struct ledger *ledger, const struct command *c
         return ledger->kind == RUN_KIND_AGENT && has_room ? VERDICT_OK : VERDICT_REFUSED;
     }
     return command->kind == COMMAND_FAIL ? VERDICT_OK : answer_verdict(ledger, command);
+}
+
+const char *ledger_settle(struct ledger *ledger)
+{
+    bool is_live = ledger->is_started && ledger->ended == EVENT_NONE;
+    LAW("only-ended-runs-return-inputs", !is_live || ledger->inputs_returned == 0);
+    LAW("who-takes-an-input-asks-its-model", !ledger->is_steered);
+    LAW("live-runs-owe-something", !is_live || ledger->open_count > 0);
+    for (uint32_t id = 1; is_live && id <= ledger->effect_count; id++) {
+        const struct ledger_effect *effect = &ledger->effects[id];
+        bool is_lost = effect->is_open && !effect->is_leased && ledger_is_given_up(effect);
+        LAW("given-up-tasks-are-settled", !is_lost);
+        LAW("a-wait-belongs-to-an-open-task",
+            !effect->is_open || !ledger_is_wait(effect) ||
+                (ledger_open(ledger, effect->owner) != NULL &&
+                 ledger_is_task(ledger_open(ledger, effect->owner))));
+        LAW("parked-tasks-wait-for-something",
+            !effect->is_open || !effect->is_parked || ledger_code_waits(ledger, id));
+        LAW("what-is-done-at-once-is-not-open", !effect->is_open || effect->kind != EFFECT_AT_ONCE);
+        LAW("kept-answers-are-used", !effect->is_open || !effect->was_answered_early);
+        LAW("nobody-waits-for-children-that-ended",
+            !effect->is_open || effect->kind != EFFECT_CHILDREN ||
+                (uint32_t)__builtin_popcountll(effect->children_told) < effect->children);
+    }
+    LAW("nothing-new-while-cancelling",
+        !is_live || !ledger->is_cancelling || ledger_wait_count(ledger) == 0);
+    LAW("waits-max", !is_live || ledger_wait_count(ledger) <= 32);
+    return ledger_settle_callbacks(ledger, is_live);
 }
