@@ -454,13 +454,16 @@ static status scan(struct listing *listing, store_visit *each)
     return listing->status;
 }
 
-/* Without a row: of a tree that has only its root. */
+/* Without a row: of a tree that has only its root. The pages before may have been taken of all
+ * runs, when there were no such rows yet. */
 static status look_up_root(struct listing *listing)
 {
     uuid root = listing->list->filter.root;
-    bool is_first = uuid_is_zero(listing->list->before);
+    uuid before = listing->list->before;
+    bool is_shown =
+        !uuid_is_zero(before) && memcmp(root.bytes, before.bytes, sizeof(root.bytes)) >= 0;
     assert(listing->place->is_of_tree && !uuid_is_zero(root));
-    return is_first && take(listing, root) ? examine_alone(listing, root) : STATUS_OK;
+    return !is_shown && take(listing, root) ? examine_alone(listing, root) : STATUS_OK;
 }
 
 static status look_up(struct listing *listing)
