@@ -30,6 +30,8 @@ for (const name of readdirSync(SOURCE).filter((each) => /^\d/.test(each))) {
 
 test("there is one beside each of Python's", () => {
   const python = readdirSync(join(SOURCE, "..", "..", "python", "examples"));
+  const onlyPython = ["07-lifecycle-hooks"]; // There are no hooks in TypeScript yet.
   const numbered = (names: string[]) => names.filter((name) => /^\d/.test(name)).sort();
-  assert.deepEqual(numbered(readdirSync(SOURCE)), numbered(python));
+  const wanted = numbered(python).filter((name) => !onlyPython.includes(name));
+  assert.deepEqual(numbered(readdirSync(SOURCE)), wanted);
 });

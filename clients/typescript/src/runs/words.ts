@@ -36,11 +36,19 @@ export class Words {
       `the model is not told input ${oneLine(e.data["input_id"])}: the run ends`,
     REPLY_REJECTED: (e) =>
       this.#value(e.data["feedback"], "the answer does not fit its schema; the model is told: "),
+    INPUT_AMENDED: (e) =>
+      this.#value(e.data["input"], "a hook changed what the model is told of the input: "),
+    CALL_AMENDED: (e) =>
+      this.#value(e.data["arguments"], "a hook changed what the tool is called with: "),
+    RESULT_AMENDED: (e) => this.#value(e.data["result"], "a hook changed what came of it: "),
     TASK_REQUESTED: (e) => this.#taskRequested(e),
     TASK_SETTLED: (e) => `${this.#name(e)} ${this.#ended(e)}`,
     TASK_FAILED: (e) => `${this.#name(e)} ${this.#ended(e)}${again(e)}`,
     TASK_PARKED: (e) => `${this.#name(e)} only waits: its host let go of it`,
-    TASK_REQUEUED: (e) => `${this.#name(e)} is to be tried again`,
+    TASK_REQUEUED: (e) =>
+      e.attempt
+        ? `${this.#name(e)} is to be tried again`
+        : `${this.#name(e)} may begin: its hooks have passed`,
     LEASE_GRANTED: (e) => this.#leaseGranted(e),
     LEASE_LOST: (e) => `${this.#name(e)} was taken from its host${this.#cause(e.data)}`,
     STEP_SETTLED: (e) => `step ${quoted(e.data["key"])} ${this.#outcome(e.data)}`,
@@ -126,10 +134,11 @@ export class Words {
 
   #taskRequested(event: HistoryEvent): string {
     const { data, effectId } = event;
-    const isTool = data["kind"] === "tool";
-    this.#names.set(effectId, `${isTool ? "tool" : "code of"} ${quoted(data["name"])}`);
+    const kind = { tool: "tool", callback: "hook" }[String(data["kind"])] ?? "code of";
+    this.#names.set(effectId, `${kind} ${quoted(data["name"])}`);
     this.#since.set(effectId, event.timeMs);
-    if (!isTool) return `${this.#name(event)} was ordered`; // its input is that of the run
+    if (kind === "hook") return `${this.#name(event)} was asked`;
+    if (kind === "code of") return `${this.#name(event)} was ordered`; // its input is that of the run
     return this.#value(data["input"], `${this.#name(event)} was called with `);
   }
 
