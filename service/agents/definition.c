@@ -129,18 +129,50 @@ static status check_output(const struct agent_definition *definition, const stru
     return read;
 }
 
+static status check_guardrail(const struct callback *guardrail, const struct checker *checker)
+{
+    if (guardrail->prompt.len == 0) {
+        return check_name(checker, "callback.name", guardrail->name);
+    }
+    static_assert(AGENT_PROMPT_BYTES_MAX == 16 * 1024, "the sentence says so");
+    if (guardrail->prompt.len > AGENT_PROMPT_BYTES_MAX || !utf8_is_valid(guardrail->prompt)) {
+        return refuse(checker, "prompt", "must be UTF-8 of at most 16 KiB");
+    }
+    return STATUS_OK;
+}
+
+static size_t count_hooks(const struct agent_definition *definition)
+{
+    size_t count = 0;
+    while (count < definition->callback_count &&
+           definition->callbacks[count].phase != CALLBACK_REPLY) {
+        count++;
+    }
+    return count;
+}
+
 static status check_callbacks(const struct agent_definition *definition, struct arena *arena,
                               const char **ret_field)
 {
     const struct checker top = {arena, "", ret_field};
-    if (definition->callback_count > ENGINE_CALLBACKS_MAX) {
-        static_assert(ENGINE_CALLBACKS_MAX == 64, "the sentence says so");
+    size_t hooks = count_hooks(definition);
+    static_assert(ENGINE_HOOKS_MAX == 64 && ENGINE_GUARDRAILS_MAX == 16, "the sentences say so");
+    static_assert(ENGINE_GUARDRAIL_RETRIES_MAX == 10, "the sentence says so");
+    if (hooks > ENGINE_HOOKS_MAX) {
         return refuse(&top, "hooks", "must be at most 64");
     }
+    if (definition->callback_count - hooks > ENGINE_GUARDRAILS_MAX) {
+        return refuse(&top, "guardrails", "must be at most 16");
+    }
+    if (definition->guardrail_retries > ENGINE_GUARDRAIL_RETRIES_MAX) {
+        return refuse(&top, "guardrail_max_retries", "must be at most 10");
+    }
     for (size_t i = 0; i < definition->callback_count; i++) {
-        const struct checker checker = {arena, arena_printf(arena, "hooks[%zu].", i).ptr,
-                                        ret_field};
-        TRY(check_name(&checker, "callback.name", definition->callbacks[i].name));
+        const char *path = i < hooks ? arena_printf(arena, "hooks[%zu].", i).ptr
+                                     : arena_printf(arena, "guardrails[%zu].", i - hooks).ptr;
+        const struct checker checker = {arena, path, ret_field};
+        TRY(i < hooks ? check_name(&checker, "callback.name", definition->callbacks[i].name)
+                      : check_guardrail(&definition->callbacks[i], &checker));
     }
     return STATUS_OK;
 }
@@ -213,6 +245,7 @@ void agent_definition_encode(const struct agent_definition *definition, struct b
         callbacks[i].phase = (uint32_t)definition->callbacks[i].phase;
         callbacks[i].name = body_bytes(definition->callbacks[i].name);
         callbacks[i].timeout_ms = definition->callbacks[i].timeout_ms;
+        callbacks[i].prompt = body_bytes(definition->callbacks[i].prompt);
         callback_list[i] = &callbacks[i];
     }
     body.n_callbacks = definition->callback_count;
@@ -235,6 +268,11 @@ void agent_definition_encode(const struct agent_definition *definition, struct b
     body.max_total_tokens = definition->max_total_tokens;
     body.output_schema_json = body_bytes(definition->output_schema_json);
     body.queue = body_bytes(definition->queue);
+    if (definition->guardrail_retries != AGENT_GUARDRAIL_RETRIES_DEFAULT) { /* As below. */
+        body._guardrail_retries_case =
+            POLOS__JOURNAL__V1__AGENT_RECORD___GUARDRAIL_RETRIES_GUARDRAIL_RETRIES;
+        body.guardrail_retries = definition->guardrail_retries;
+    }
     if (definition->output_retries != AGENT_OUTPUT_RETRIES_DEFAULT) { /* Else as hashed before. */
         body._output_retries_case =
             POLOS__JOURNAL__V1__AGENT_RECORD___OUTPUT_RETRIES_OUTPUT_RETRIES;
@@ -259,9 +297,19 @@ static status callbacks_from(const Polos__Journal__V1__AgentRecord *body, struct
         callbacks[i].phase = (enum callback_phase)record->phase;
         callbacks[i].name = body_str(record->name);
         callbacks[i].timeout_ms = record->timeout_ms;
+        callbacks[i].prompt = body_str(record->prompt);
     }
     ret->callbacks = callbacks;
     ret->callback_count = body->n_callbacks;
+    bool has_retries = body->_guardrail_retries_case ==
+                       POLOS__JOURNAL__V1__AGENT_RECORD___GUARDRAIL_RETRIES_GUARDRAIL_RETRIES;
+    ret->guardrail_retries =
+        has_retries ? body->guardrail_retries : AGENT_GUARDRAIL_RETRIES_DEFAULT;
+    if (ret->guardrail_retries > ENGINE_GUARDRAIL_RETRIES_MAX) {
+        return status_make(
+            CODE_FAILED_PRECONDITION,
+            "definition of an agent: more guardrail retries than this release knows");
+    }
     return STATUS_OK;
 }
 

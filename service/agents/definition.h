@@ -37,8 +37,9 @@ struct agent_definition {
     uint64_t max_total_tokens; /* 0: no limit. */
     str output_schema_json;
     uint32_t output_retries; /* Answers that do not fit it are asked for again so often. */
-    const struct callback *callbacks; /* Its hooks, in order. */
+    const struct callback *callbacks; /* Its hooks, then its guardrails, in order. */
     size_t callback_count;
+    uint32_t guardrail_retries; /* A turn's reply may be asked for again so often. */
     str queue; /* In which its runs wait for admission; empty: none. */
 };
 
@@ -48,6 +49,8 @@ enum {
     AGENT_STEPS_MAX = 1000,
     AGENT_OUTPUT_RETRIES_DEFAULT = 1,
     AGENT_OUTPUT_RETRIES_MAX = 10,
+    AGENT_GUARDRAIL_RETRIES_DEFAULT = 2,
+    AGENT_PROMPT_BYTES_MAX = 16 * 1024, /* Of a guardrail that is a sentence. */
 };
 
 /* INVALID_ARGUMENT: *ret_field is the path of the field, `why` the sentence, both in the arena. */

@@ -71,7 +71,9 @@ static struct model_block result_of(struct builder *builder, const struct model_
         .name = call->name,
         .is_error = true,
     };
-    if (task == NULL) {
+    if (task == NULL && builder->feedback.len > 0) {
+        block.text = STR("Error: this call was not run: the reply it stands in was turned down");
+    } else if (task == NULL) {
         static_assert(ENGINE_TOOL_CALLS_MAX == 32, "the sentence says so");
         block.text = STR("Error: this call was not run: at most 32 calls are run in one turn");
     } else if (!task->settled) {
@@ -160,6 +162,15 @@ static status begin_turn(struct builder *builder, const struct event *event)
                                    &builder->origin);
 }
 
+/* Of the turn that is being read: nobody has acted on it yet. */
+static status amend_reply(struct builder *builder, const struct event *event)
+{
+    struct model_reply *reply = arena_alloc(builder->arena, sizeof(*reply));
+    builder->reply = reply;
+    return transcript_unpack_reply(event->reply_amended.reply, builder->arena, reply,
+                                   &builder->origin);
+}
+
 static status begin_run(struct builder *builder, const struct event *event)
 {
     const struct run_spec *spec = &event->run_started.spec;
@@ -220,10 +231,10 @@ static status take_input(struct builder *builder)
 static bool matters(enum event_kind kind)
 {
     return kind == EVENT_RUN_STARTED || kind == EVENT_MODEL_REQUESTED ||
-           kind == EVENT_MODEL_REPLIED || kind == EVENT_TASK_REQUESTED ||
-           kind == EVENT_TASK_SETTLED || kind == EVENT_REPLY_REJECTED ||
-           kind == EVENT_INPUT_ACCEPTED || kind == EVENT_INPUT_TAKEN ||
-           kind == EVENT_INPUT_AMENDED || kind == EVENT_RESULT_AMENDED;
+           kind == EVENT_MODEL_REPLIED || kind == EVENT_REPLY_AMENDED ||
+           kind == EVENT_TASK_REQUESTED || kind == EVENT_TASK_SETTLED ||
+           kind == EVENT_REPLY_REJECTED || kind == EVENT_INPUT_ACCEPTED ||
+           kind == EVENT_INPUT_TAKEN || kind == EVENT_INPUT_AMENDED || kind == EVENT_RESULT_AMENDED;
 }
 
 static status read_event(struct builder *builder, const struct codec_entry *entry)
@@ -236,6 +247,9 @@ static status read_event(struct builder *builder, const struct codec_entry *entr
     }
     if (event.kind == EVENT_MODEL_REPLIED) {
         return begin_turn(builder, &event);
+    }
+    if (event.kind == EVENT_REPLY_AMENDED) {
+        return amend_reply(builder, &event);
     }
     if (event.kind == EVENT_INPUT_AMENDED) { /* Before anything was said. */
         builder->messages.count = 0;
@@ -288,6 +302,24 @@ static status merge_options(str base, str overlay, struct arena *arena, str *ret
     json_object_merge(base, overlay, &merged);
     *ret = buf_finish(&merged, arena);
     return STATUS_OK;
+}
+
+status transcript_options(const struct agent_definition *definition, const str *records,
+                          size_t record_count, struct arena *arena, str *ret)
+{
+    struct codec_entry entry;
+    struct event event;
+    size_t cursor = 0;
+    bool end = true;
+    if (record_count > 0) { /* A run's start is its first event. */
+        TRY(codec_next(records[0], &cursor, &entry, &end));
+    }
+    if (end || entry.kind != EVENT_RUN_STARTED) {
+        return status_make(CODE_DATA_LOSS, "history: the run's start is missing");
+    }
+    TRY(codec_decode(&entry, arena, &event));
+    return merge_options(definition->options_json, event.run_started.spec.provider_options, arena,
+                         ret);
 }
 
 static const struct model_tool *tools_of(const struct agent_definition *definition,

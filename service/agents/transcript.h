@@ -30,6 +30,10 @@ status transcript_unpack_reply(str packed, struct arena *arena, struct model_rep
 status transcript_request(const struct agent_definition *definition, const str *records,
                           size_t record_count, struct arena *arena, struct model_request *ret);
 
+/* The provider's options of a run: those of the definition, and its own, which win. */
+status transcript_options(const struct agent_definition *definition, const str *records,
+                          size_t record_count, struct arena *arena, str *ret);
+
 /* What a model call says of its model alone, to be checked before there is a conversation. */
 struct model_request transcript_bare_request(const struct agent_definition *definition,
                                              str options_json);

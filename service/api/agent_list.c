@@ -32,15 +32,35 @@ static Polos__V1__ModelSpec *view_model(const struct agent_definition *agent, st
     return ret;
 }
 
+static Polos__V1__Callback *view_callback(const struct callback *callback, struct arena *arena)
+{
+    Polos__V1__Callback *ret = arena_alloc(arena, sizeof(*ret));
+    polos__v1__callback__init(ret);
+    ret->name = text_of(arena, callback->name);
+    ret->timeout = times_length(arena, callback->timeout_ms);
+    return ret;
+}
+
+static Polos__V1__Guardrail *view_guardrail(const struct callback *guardrail, struct arena *arena)
+{
+    Polos__V1__Guardrail *ret = arena_alloc(arena, sizeof(*ret));
+    polos__v1__guardrail__init(ret);
+    if (guardrail->prompt.len > 0) {
+        ret->judge_case = POLOS__V1__GUARDRAIL__JUDGE_PROMPT;
+        ret->prompt = text_of(arena, guardrail->prompt);
+    } else {
+        ret->judge_case = POLOS__V1__GUARDRAIL__JUDGE_CALLBACK;
+        ret->callback = view_callback(guardrail, arena);
+    }
+    return ret;
+}
+
 static Polos__V1__Hook *view_hook(const struct callback *callback, struct arena *arena)
 {
     Polos__V1__Hook *ret = arena_alloc(arena, sizeof(*ret));
     polos__v1__hook__init(ret);
     ret->phase = (Polos__V1__CallbackPhase)callback->phase;
-    ret->callback = arena_alloc(arena, sizeof(*ret->callback));
-    polos__v1__callback__init(ret->callback);
-    ret->callback->name = text_of(arena, callback->name);
-    ret->callback->timeout = times_length(arena, callback->timeout_ms);
+    ret->callback = view_callback(callback, arena);
     return ret;
 }
 
@@ -75,9 +95,18 @@ static Polos__V1__AgentDefinition *view_definition(const struct agent_definition
     ret->_output_retries_case = POLOS__V1__AGENT_DEFINITION___OUTPUT_RETRIES_OUTPUT_RETRIES;
     ret->output_retries = agent->output_retries;
     ret->hooks = arena_alloc(arena, agent->callback_count * sizeof(ret->hooks[0]));
+    ret->guardrails = arena_alloc(arena, agent->callback_count * sizeof(ret->guardrails[0]));
     for (size_t i = 0; i < agent->callback_count; i++) {
-        ret->hooks[ret->n_hooks++] = view_hook(&agent->callbacks[i], arena);
+        const struct callback *callback = &agent->callbacks[i];
+        if (callback->phase == CALLBACK_REPLY) {
+            ret->guardrails[ret->n_guardrails++] = view_guardrail(callback, arena);
+        } else {
+            ret->hooks[ret->n_hooks++] = view_hook(callback, arena);
+        }
     }
+    ret->_guardrail_max_retries_case =
+        POLOS__V1__AGENT_DEFINITION___GUARDRAIL_MAX_RETRIES_GUARDRAIL_MAX_RETRIES;
+    ret->guardrail_max_retries = agent->guardrail_retries;
     ret->tools = arena_alloc(arena, agent->tool_count * sizeof(ret->tools[0]));
     for (size_t i = 0; i < agent->tool_count; i++) {
         ret->tools[ret->n_tools++] = offer_view_tool(&agent->tools[i], arena);

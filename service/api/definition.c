@@ -71,9 +71,9 @@ static bool take_hook(struct check *check, const char *path, const Polos__V1__Ho
                       struct callback *ret)
 {
     if (proto->phase <= POLOS__V1__CALLBACK_PHASE__CALLBACK_PHASE_UNSPECIFIED ||
-        proto->phase >= (int)CALLBACK_PHASE_COUNT) {
+        proto->phase >= (int)CALLBACK_REPLY) {
         return check_fault(check, check_path(check, "%s.phase", path),
-                           "name one of the phases of CallbackPhase");
+                           "name one of the phases of CallbackPhase where hooks stand");
     }
     if (proto->callback == NULL) {
         return check_fault(check, check_path(check, "%s.callback", path), "it is required");
@@ -84,22 +84,52 @@ static bool take_hook(struct check *check, const char *path, const Polos__V1__Ho
                          proto->callback->timeout, &ret->timeout_ms);
 }
 
+static bool take_guardrail(struct check *check, const char *path, const Polos__V1__Guardrail *proto,
+                           struct callback *ret)
+{
+    ret->phase = CALLBACK_REPLY;
+    if (proto->judge_case == POLOS__V1__GUARDRAIL__JUDGE_CALLBACK) {
+        ret->name = check_copy(check, proto->callback->name);
+        return check_timeout(check, check_path(check, "%s.callback.timeout", path),
+                             proto->callback->timeout, &ret->timeout_ms);
+    }
+    if (proto->judge_case == POLOS__V1__GUARDRAIL__JUDGE_PROMPT && proto->prompt[0] != '\0') {
+        ret->prompt = check_copy(check, proto->prompt);
+        return true;
+    }
+    return check_fault(check, path, "set one of callback and prompt");
+}
+
 static bool take_hooks(struct check *check, const char *prefix,
                        const Polos__V1__AgentDefinition *proto, struct agent_definition *ret)
 {
     if (!check_range(check, check_path(check, "%shooks", prefix), (int64_t)proto->n_hooks, 0,
-                     ENGINE_CALLBACKS_MAX)) {
+                     ENGINE_HOOKS_MAX) ||
+        !check_range(check, check_path(check, "%sguardrails", prefix), (int64_t)proto->n_guardrails,
+                     0, ENGINE_GUARDRAILS_MAX)) {
         return false;
     }
-    struct callback *hooks = arena_zalloc(check->arena, (proto->n_hooks + 1) * sizeof(*hooks));
+    size_t count = proto->n_hooks + proto->n_guardrails;
+    struct callback *hooks = arena_zalloc(check->arena, (count + 1) * sizeof(*hooks));
     for (size_t i = 0; i < proto->n_hooks; i++) {
         if (!take_hook(check, check_path(check, "%shooks[%zu]", prefix, i), proto->hooks[i],
                        &hooks[i])) {
             return false;
         }
     }
+    for (size_t i = 0; i < proto->n_guardrails; i++) {
+        if (!take_guardrail(check, check_path(check, "%sguardrails[%zu]", prefix, i),
+                            proto->guardrails[i], &hooks[proto->n_hooks + i])) {
+            return false;
+        }
+    }
     ret->callbacks = hooks;
-    ret->callback_count = proto->n_hooks;
+    ret->callback_count = count;
+    ret->guardrail_retries =
+        proto->_guardrail_max_retries_case ==
+                POLOS__V1__AGENT_DEFINITION___GUARDRAIL_MAX_RETRIES_GUARDRAIL_MAX_RETRIES
+            ? proto->guardrail_max_retries
+            : AGENT_GUARDRAIL_RETRIES_DEFAULT;
     return true;
 }
 

@@ -179,6 +179,12 @@ static_assert((int)REPLY_STOP_CONTENT_FILTER + 1 ==
 static_assert((int)REPLY_STOP_REFUSAL + 1 == (int)POLOS__V1__REPLY_STOP__REPLY_STOP_REFUSAL);
 static_assert((int)REPLY_STOP_PAUSE + 1 == (int)POLOS__V1__REPLY_STOP__REPLY_STOP_PAUSE);
 
+static void model_requested(const struct event *event, struct arena *arena, void *message)
+{
+    (void)arena;
+    ((Polos__V1__ModelRequested *)message)->guardrail = event->model_requested.guardrail;
+}
+
 static void model_replied(const struct event *event, struct arena *arena, void *message)
 {
     Polos__V1__ModelReplied *ret = message;
@@ -187,6 +193,7 @@ static void model_replied(const struct event *event, struct arena *arena, void *
     assert(event->model_replied.stop < REPLY_STOP_COUNT);
     ret->stop = (Polos__V1__ReplyStop)(event->model_replied.stop + 1);
     ret->usage = shown_usage(arena, &event->model_replied.usage);
+    ret->is_judged = event->model_replied.is_judged;
     status unpacked = transcript_unpack_reply(event->model_replied.reply, arena, &reply, &origin);
     if (status_is_ok(unpacked)) {
         ret->message = message_of(&reply, origin, arena);
@@ -194,6 +201,26 @@ static void model_replied(const struct event *event, struct arena *arena, void *
         ret->response_id = text_of(arena, reply.response_id);
         ret->model = text_of(arena, reply.model);
     }
+}
+
+static void reply_amended(const struct event *event, struct arena *arena, void *message)
+{
+    Polos__V1__ReplyAmended *ret = message;
+    struct model_reply reply;
+    str origin;
+    assert(event->reply_amended.stop < REPLY_STOP_COUNT);
+    ret->stop = (Polos__V1__ReplyStop)(event->reply_amended.stop + 1);
+    if (status_is_ok(transcript_unpack_reply(event->reply_amended.reply, arena, &reply, &origin))) {
+        ret->message = message_of(&reply, origin, arena);
+    }
+}
+
+static void reply_judged(const struct event *event, struct arena *arena, void *message)
+{
+    Polos__V1__ReplyJudged *ret = message;
+    ret->passed = event->reply_judged.passed;
+    ret->reason = text_of(arena, event->reply_judged.reason);
+    ret->usage = shown_usage(arena, &event->reply_judged.usage);
 }
 
 static void model_failed(const struct event *event, struct arena *arena, void *message)
@@ -247,9 +274,14 @@ static void input_returned(const struct event *event, struct arena *arena, void 
 static void reply_rejected(const struct event *event, struct arena *arena, void *message)
 {
     Polos__V1__ReplyRejected *ret = message;
-    assert(event->reply_rejected.by == REJECTED_BY_SCHEMA);
-    ret->by_case = POLOS__V1__REPLY_REJECTED__BY_SCHEMA;
-    ret->schema = true;
+    if (event->reply_rejected.by == REJECTED_BY_GUARDRAIL) {
+        ret->by_case = POLOS__V1__REPLY_REJECTED__BY_GUARDRAIL;
+        ret->guardrail = text_of(arena, event->reply_rejected.guardrail);
+    } else {
+        assert(event->reply_rejected.by == REJECTED_BY_SCHEMA);
+        ret->by_case = POLOS__V1__REPLY_REJECTED__BY_SCHEMA;
+        ret->schema = true;
+    }
     ret->feedback = text_of(arena, event->reply_rejected.feedback);
 }
 
@@ -322,6 +354,7 @@ static_assert((int)CALLBACK_TURN_END == (int)POLOS__V1__CALLBACK_PHASE__CALLBACK
 static_assert((int)CALLBACK_TOOL_START ==
               (int)POLOS__V1__CALLBACK_PHASE__CALLBACK_PHASE_TOOL_START);
 static_assert((int)CALLBACK_TOOL_END == (int)POLOS__V1__CALLBACK_PHASE__CALLBACK_PHASE_TOOL_END);
+static_assert((int)CALLBACK_REPLY == (int)POLOS__V1__CALLBACK_PHASE__CALLBACK_PHASE_REPLY);
 
 static void input_amended(const struct event *event, struct arena *arena, void *message)
 {
@@ -548,7 +581,7 @@ static const struct event_view views[] = {
     [EVENT_CANCEL_REQUESTED] = VIEW(CANCEL_REQUESTED, cancel_requested, cancel_requested),
     [EVENT_ADMISSION_ASKED] = VIEW(ADMISSION_ASKED, admission_asked, NULL),
     [EVENT_ADMISSION_GIVEN] = VIEW(ADMISSION_GIVEN, admission_given, NULL),
-    [EVENT_MODEL_REQUESTED] = VIEW(MODEL_REQUESTED, model_requested, NULL),
+    [EVENT_MODEL_REQUESTED] = VIEW(MODEL_REQUESTED, model_requested, model_requested),
     [EVENT_MODEL_REPLIED] = VIEW(MODEL_REPLIED, model_replied, model_replied),
     [EVENT_MODEL_FAILED] = VIEW(MODEL_FAILED, model_failed, model_failed),
     [EVENT_TASK_REQUESTED] = VIEW(TASK_REQUESTED, task_requested, task_requested),
@@ -573,6 +606,9 @@ static const struct event_view views[] = {
     [EVENT_CALL_AMENDED] = VIEW(CALL_AMENDED, call_amended, call_amended),
     [EVENT_RESULT_AMENDED] = VIEW(RESULT_AMENDED, result_amended, result_amended),
     [EVENT_REPLY_REJECTED] = VIEW(REPLY_REJECTED, reply_rejected, reply_rejected),
+    [EVENT_REPLY_AMENDED] = VIEW(REPLY_AMENDED, reply_amended, reply_amended),
+    [EVENT_REPLY_JUDGED] = VIEW(REPLY_JUDGED, reply_judged, reply_judged),
+    [EVENT_REPLY_PASSED] = VIEW(REPLY_PASSED, reply_passed, NULL),
 };
 static_assert(COUNT_OF(views) == EVENT_COUNT, "an event has no typed form");
 

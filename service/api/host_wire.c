@@ -441,6 +441,12 @@ static void take_callback(struct check *check, const Polos__V1__CallbackOutcome 
             .error_type = STR("HOOK_FAILED"),
             .error_message = check_copy(check, proto->failure),
         };
+    } else if (proto->decision_case == POLOS__V1__CALLBACK_OUTCOME__DECISION_FEEDBACK) {
+        ret->outcome = (struct outcome){
+            .failed = true,
+            .error_type = STR(ENGINE_REPLY_REJECTED),
+            .error_message = check_copy(check, proto->feedback),
+        };
     } else if (proto->decision_case == POLOS__V1__CALLBACK_OUTCOME__DECISION_PAYLOAD_JSON) {
         ret->outcome = (struct outcome){.value = check_copy(check, proto->payload_json)};
         take_result(check, "", &ret->outcome);

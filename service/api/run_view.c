@@ -189,6 +189,32 @@ static status fold_reply(struct fold *fold, const struct event *event)
     return STATUS_OK;
 }
 
+/* What a guardrail made of the last reply takes its place. */
+static status fold_reply_amended(struct fold *fold, const struct event *event)
+{
+    struct event replied = {.kind = EVENT_MODEL_REPLIED};
+    if (fold->turn == NULL) {
+        return STATUS_OK;
+    }
+    Polos__V1__Usage *usage = fold->turn->usage;
+    fold->turn = NULL;
+    fold->run->n_turns--;
+    replied.model_replied.reply = event->reply_amended.reply;
+    TRY(fold_reply(fold, &replied));
+    fold->turn->usage = usage;
+    return STATUS_OK;
+}
+
+/* The turn has no reply yet. */
+static void fold_rejected(struct fold *fold, const struct event *event)
+{
+    if (event->reply_rejected.by == REJECTED_BY_GUARDRAIL && fold->turn != NULL) {
+        fold->turn = NULL;
+        fold->run->n_turns--;
+        fold->answer = STR_EMPTY;
+    }
+}
+
 static void fold_requested(struct fold *fold, const struct event *event)
 {
     if (fold->turn == NULL || event->task_requested.kind != EFFECT_TOOL) {
@@ -289,6 +315,10 @@ static status fold_event(struct fold *fold, const struct event *event)
         fold_cancelled(fold, event->run_cancelled.cause);
     } else if (event->kind == EVENT_MODEL_REPLIED) {
         return fold_reply(fold, event);
+    } else if (event->kind == EVENT_REPLY_AMENDED) {
+        return fold_reply_amended(fold, event);
+    } else if (event->kind == EVENT_REPLY_REJECTED) {
+        fold_rejected(fold, event);
     } else if (event->kind == EVENT_MODEL_FAILED) {
         fold->known.failure = event->model_failed.message;
     } else if (event->kind == EVENT_TASK_REQUESTED) {

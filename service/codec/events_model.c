@@ -7,13 +7,14 @@
 static_assert(REPLY_STOP_END == 0 && REPLY_STOP_TOOLS == 1 && REPLY_STOP_LENGTH == 2, "disk");
 static_assert(REPLY_STOP_CONTENT_FILTER == 3 && REPLY_STOP_REFUSAL == 4, "disk");
 static_assert(REPLY_STOP_PAUSE == 5, "disk");
-static_assert(REJECTED_BY_SCHEMA == 0, "disk");
+static_assert(REJECTED_BY_SCHEMA == 0 && REJECTED_BY_GUARDRAIL == 1, "disk");
 
 static void model_requested_to(const struct event *event, struct event_body *ret)
 {
     Polos__Journal__V1__ModelRequested *body = ret->message;
     body->effect = event->effect;
     body->attempt = event->attempt;
+    body->guardrail = event->model_requested.guardrail;
 }
 
 static status model_requested_from(const void *message, struct event *ret)
@@ -21,14 +22,12 @@ static status model_requested_from(const void *message, struct event *ret)
     const Polos__Journal__V1__ModelRequested *body = message;
     ret->effect = body->effect;
     ret->attempt = body->attempt;
+    ret->model_requested.guardrail = body->guardrail;
     return STATUS_OK;
 }
 
-static void model_replied_to(const struct event *event, struct event_body *ret)
+static void put_usage(const struct engine_usage *usage, struct event_body *ret)
 {
-    Polos__Journal__V1__ModelReplied *body = ret->message;
-    const struct engine_usage *usage = &event->model_replied.usage;
-    assert(event->model_replied.stop < REPLY_STOP_COUNT);
     polos__journal__v1__model_usage__init(&ret->usage);
     ret->usage.input = usage->input;
     ret->usage.output = usage->output;
@@ -36,6 +35,26 @@ static void model_replied_to(const struct event *event, struct event_body *ret)
     ret->usage.cache_write = usage->cache_write;
     ret->usage.reasoning = usage->reasoning;
     ret->usage.known = usage->known;
+}
+
+static void take_usage(const Polos__Journal__V1__ModelUsage *usage, struct engine_usage *ret)
+{
+    if (usage != NULL) {
+        ret->input = usage->input;
+        ret->output = usage->output;
+        ret->cache_read = usage->cache_read;
+        ret->cache_write = usage->cache_write;
+        ret->reasoning = usage->reasoning;
+        ret->known = usage->known;
+    }
+}
+
+static void model_replied_to(const struct event *event, struct event_body *ret)
+{
+    Polos__Journal__V1__ModelReplied *body = ret->message;
+    assert(event->model_replied.stop < REPLY_STOP_COUNT);
+    put_usage(&event->model_replied.usage, ret);
+    body->is_judged = event->model_replied.is_judged;
     body->effect = event->effect;
     body->attempt = event->attempt;
     body->reply = body_bytes(event->model_replied.reply);
@@ -46,7 +65,6 @@ static void model_replied_to(const struct event *event, struct event_body *ret)
 static status model_replied_from(const void *message, struct event *ret)
 {
     const Polos__Journal__V1__ModelReplied *body = message;
-    struct engine_usage *usage = &ret->model_replied.usage;
     if (body->stop >= REPLY_STOP_COUNT) {
         return events_newer("MODEL_REPLIED: a stop this release does not know");
     }
@@ -54,14 +72,8 @@ static status model_replied_from(const void *message, struct event *ret)
     ret->attempt = body->attempt;
     ret->model_replied.reply = body_str(body->reply);
     ret->model_replied.stop = (enum reply_stop)body->stop;
-    if (body->usage != NULL) {
-        usage->input = body->usage->input;
-        usage->output = body->usage->output;
-        usage->cache_read = body->usage->cache_read;
-        usage->cache_write = body->usage->cache_write;
-        usage->reasoning = body->usage->reasoning;
-        usage->known = body->usage->known;
-    }
+    ret->model_replied.is_judged = body->is_judged;
+    take_usage(body->usage, &ret->model_replied.usage);
     return STATUS_OK;
 }
 
@@ -92,6 +104,7 @@ static void reply_rejected_to(const struct event *event, struct event_body *ret)
     assert(event->reply_rejected.by < REJECTED_BY_COUNT);
     body->by = (uint32_t)event->reply_rejected.by;
     body->feedback = body_bytes(event->reply_rejected.feedback);
+    body->guardrail = body_bytes(event->reply_rejected.guardrail);
 }
 
 static status reply_rejected_from(const void *message, struct event *ret)
@@ -102,6 +115,63 @@ static status reply_rejected_from(const void *message, struct event *ret)
     }
     ret->reply_rejected.by = (enum rejected_by)body->by;
     ret->reply_rejected.feedback = body_str(body->feedback);
+    ret->reply_rejected.guardrail = body_str(body->guardrail);
+    return STATUS_OK;
+}
+
+static void reply_amended_to(const struct event *event, struct event_body *ret)
+{
+    Polos__Journal__V1__ReplyAmended *body = ret->message;
+    assert(event->reply_amended.stop < REPLY_STOP_COUNT);
+    body->effect = event->effect;
+    body->reply = body_bytes(event->reply_amended.reply);
+    body->stop = (uint32_t)event->reply_amended.stop;
+}
+
+static status reply_amended_from(const void *message, struct event *ret)
+{
+    const Polos__Journal__V1__ReplyAmended *body = message;
+    if (body->stop >= REPLY_STOP_COUNT) {
+        return events_newer("REPLY_AMENDED: a stop this release does not know");
+    }
+    ret->effect = body->effect;
+    ret->reply_amended.reply = body_str(body->reply);
+    ret->reply_amended.stop = (enum reply_stop)body->stop;
+    return STATUS_OK;
+}
+
+static void reply_judged_to(const struct event *event, struct event_body *ret)
+{
+    Polos__Journal__V1__ReplyJudged *body = ret->message;
+    put_usage(&event->reply_judged.usage, ret);
+    body->effect = event->effect;
+    body->attempt = event->attempt;
+    body->passed = event->reply_judged.passed;
+    body->reason = body_bytes(event->reply_judged.reason);
+    body->usage = &ret->usage;
+}
+
+static status reply_judged_from(const void *message, struct event *ret)
+{
+    const Polos__Journal__V1__ReplyJudged *body = message;
+    ret->effect = body->effect;
+    ret->attempt = body->attempt;
+    ret->reply_judged.passed = body->passed;
+    ret->reply_judged.reason = body_str(body->reason);
+    take_usage(body->usage, &ret->reply_judged.usage);
+    return STATUS_OK;
+}
+
+static void reply_passed_to(const struct event *event, struct event_body *ret)
+{
+    Polos__Journal__V1__ReplyPassed *body = ret->message;
+    body->effect = event->effect;
+}
+
+static status reply_passed_from(const void *message, struct event *ret)
+{
+    const Polos__Journal__V1__ReplyPassed *body = message;
+    ret->effect = body->effect;
     return STATUS_OK;
 }
 
@@ -154,12 +224,14 @@ static void admission_asked_to(const struct event *event, struct event_body *ret
 {
     Polos__Journal__V1__AdmissionAsked *body = ret->message;
     body->effect = event->effect;
+    body->guardrail = event->model_requested.guardrail;
 }
 
 static status admission_asked_from(const void *message, struct event *ret)
 {
     const Polos__Journal__V1__AdmissionAsked *body = message;
     ret->effect = body->effect;
+    ret->model_requested.guardrail = body->guardrail;
     return STATUS_OK;
 }
 
@@ -187,6 +259,12 @@ static const struct event_row rows[] = {
                                admission_asked_from},
     [EVENT_REPLY_REJECTED] = {&polos__journal__v1__reply_rejected__descriptor, reply_rejected_to,
                               reply_rejected_from},
+    [EVENT_REPLY_AMENDED] = {&polos__journal__v1__reply_amended__descriptor, reply_amended_to,
+                             reply_amended_from},
+    [EVENT_REPLY_JUDGED] = {&polos__journal__v1__reply_judged__descriptor, reply_judged_to,
+                            reply_judged_from},
+    [EVENT_REPLY_PASSED] = {&polos__journal__v1__reply_passed__descriptor, reply_passed_to,
+                            reply_passed_from},
     [EVENT_INPUT_ACCEPTED] = {&polos__journal__v1__input_accepted__descriptor, input_accepted_to,
                               input_accepted_from},
     [EVENT_INPUT_TAKEN] = {&polos__journal__v1__input_taken__descriptor, input_taken_to,

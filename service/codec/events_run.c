@@ -34,6 +34,7 @@ static void run_started_to(const struct event *event, struct event_body *ret)
     body->started_by = body_bytes(spec->started_by);
     body->origin = events_put_id(&spec->origin);
     body->callbacks = body_bytes(spec->callbacks);
+    body->guardrail_retries = spec->guardrail_retries;
     if (spec->callbacks.len > 0) {
         body->callback_counts = body_bytes(
             str_make((const char *)spec->callback_counts, sizeof(spec->callback_counts)));
@@ -77,6 +78,10 @@ static status run_started_from(const void *message, struct event *ret)
         body->cause < START_CAUSE_COUNT ? (enum start_cause)body->cause : START_CAUSE_UNKNOWN;
     spec->started_by = body_str(body->started_by);
     spec->callbacks = body_str(body->callbacks);
+    if (body->guardrail_retries > ENGINE_GUARDRAIL_RETRIES_MAX) {
+        return events_damaged("RUN_STARTED: more retries than a guardrail may have");
+    }
+    spec->guardrail_retries = body->guardrail_retries;
     if ((body->callback_counts.len == 0) != (spec->callbacks.len == 0) ||
         body->callback_counts.len > sizeof(spec->callback_counts)) {
         return events_damaged("RUN_STARTED: its callbacks are not counted");

@@ -103,6 +103,8 @@ static void run_to(const struct run *run, polos_journal_v1_RunSnapshot *ret)
         .last_stop = run->last_stop,
         .was_rejected = run->was_rejected != 0,
         .is_turn_refused = run->is_turn_refused != 0,
+        .guardrail_retries = run->guardrail_retries,
+        .replies_rejected = run->replies_rejected,
     };
     static const uint8_t none[CALLBACK_PHASE_ROOM];
     bool has_callbacks = memcmp(run->callbacks, none, sizeof(none)) != 0;
@@ -202,6 +204,8 @@ static bool run_from(const polos_journal_v1_RunSnapshot *body, struct run *ret)
     ret->last_stop = (uint8_t)body->last_stop;
     ret->was_rejected = body->was_rejected;
     ret->is_turn_refused = body->is_turn_refused;
+    ret->guardrail_retries = (uint8_t)body->guardrail_retries;
+    ret->replies_rejected = (uint8_t)body->replies_rejected;
     ret->deployment = body->deployment;
     ret->effect_count = body->effects_count;
     for (size_t i = 0; i < body->effects_count; i++) {

@@ -85,6 +85,8 @@ static void apply_started(struct run *run, const struct event *event)
     assert(spec->output_tries <= ENGINE_OUTPUT_TRIES_MAX);
     run->output_tries = (uint8_t)spec->output_tries;
     memcpy(run->callbacks, spec->callback_counts, sizeof(run->callbacks));
+    assert(spec->guardrail_retries <= ENGINE_GUARDRAIL_RETRIES_MAX);
+    run->guardrail_retries = (uint8_t)spec->guardrail_retries;
     bool needs_admission = spec->kind == RUN_KIND_AGENT && spec->options.queue.len > 0;
     run->admission = needs_admission ? ADMISSION_AWAITED : ADMISSION_NONE;
     run->code_state = CODE_STATE_NONE;
@@ -105,6 +107,19 @@ static void note_begun(struct run *run, uint64_t now_ms)
     }
 }
 
+/* A turn's, or the judgement of a guardrail. */
+static struct effect *add_call(struct run *run, const struct event *event)
+{
+    struct effect *effect = add_effect(run, event, EFFECT_MODEL);
+    uint32_t guardrail = event->model_requested.guardrail;
+    if (guardrail > 0) {
+        assert(guardrail <= run->callbacks[CALLBACK_REPLY]);
+        effect->phase = CALLBACK_REPLY;
+        effect->index = (uint8_t)(guardrail - 1);
+    }
+    return effect;
+}
+
 static void apply_model_requested(struct run *run, const struct event *event)
 {
     states_enter(run, PHASE_MODEL);
@@ -112,7 +127,7 @@ static void apply_model_requested(struct run *run, const struct event *event)
     if (effect == NULL) {
         assert(run->effect_count == 0);
         clear_effects(run);
-        effect = add_effect(run, event, EFFECT_MODEL);
+        effect = add_call(run, event);
     }
     assert(effect->kind == EFFECT_MODEL);
     assert(event->attempt == effect->attempt + 1);
@@ -122,20 +137,44 @@ static void apply_model_requested(struct run *run, const struct event *event)
     note_begun(run, event->time_ms);
 }
 
-static void apply_model_replied(struct run *run, const struct event *event)
+static void add_usage(struct run *run, const struct engine_usage *usage)
 {
-    const struct engine_usage *usage = &event->model_replied.usage;
-    assert(open_effect(run, event)->kind == EFFECT_MODEL);
-    clear_effects(run);
-    run->turns++;
-    run->last_stop = (uint8_t)event->model_replied.stop;
-    run->was_rejected = 0;
     run->input_tokens += usage->input;
     run->output_tokens += usage->output;
     run->cache_read_tokens += usage->cache_read;
     run->cache_write_tokens += usage->cache_write;
     run->reasoning_tokens += usage->reasoning;
     run->usage_incomplete |= !usage->known;
+}
+
+static void apply_model_replied(struct run *run, const struct event *event)
+{
+    assert(open_effect(run, event)->kind == EFFECT_MODEL);
+    clear_effects(run);
+    run->turns++;
+    run->last_stop = (uint8_t)event->model_replied.stop;
+    run->was_rejected = 0;
+    add_usage(run, &event->model_replied.usage);
+}
+
+static void apply_reply_judged(struct run *run, const struct event *event)
+{
+    assert(effect_is_judgement(open_effect(run, event)));
+    clear_effects(run);
+    add_usage(run, &event->reply_judged.usage);
+}
+
+static void apply_reply_amended(struct run *run, const struct event *event)
+{
+    assert(run->state == RUN_LIVE && event->effect < run->effect_next);
+    run->last_stop = (uint8_t)event->reply_amended.stop;
+}
+
+static void apply_reply_passed(struct run *run, const struct event *event)
+{
+    assert(run->state == RUN_LIVE && run->turns > 0);
+    assert(event->effect < run->effect_next);
+    run->replies_rejected = 0;
 }
 
 static void apply_model_failed(struct run *run, const struct event *event)
@@ -152,10 +191,15 @@ static void apply_model_failed(struct run *run, const struct event *event)
 
 static void apply_reply_rejected(struct run *run, const struct event *event)
 {
-    (void)event;
+    run->was_rejected = 1;
+    if (event->reply_rejected.by == REJECTED_BY_GUARDRAIL) { /* Its turn has no reply yet. */
+        assert(run->turns > 0);
+        run->turns--;
+        run->replies_rejected++;
+        return;
+    }
     assert(run->outputs_rejected < run->output_tries);
     run->outputs_rejected++;
-    run->was_rejected = 1;
 }
 
 static void apply_input_accepted(struct run *run, const struct event *event)
@@ -396,7 +440,7 @@ static void apply_admission_asked(struct run *run, const struct event *event)
     states_enter(run, PHASE_MODEL);
     struct effect *effect = states_effect(run, event->effect);
     if (effect == NULL) {
-        effect = add_effect(run, event, EFFECT_MODEL);
+        effect = add_call(run, event);
     }
     effect->state = EFFECT_PARKED;
     effect->due_ms = 0;
@@ -519,6 +563,9 @@ static const struct {
     [EVENT_INPUT_AMENDED] = {{.name = "INPUT_AMENDED", .level = 12}, apply_amended},
     [EVENT_CALL_AMENDED] = {{.name = "CALL_AMENDED", .level = 12}, apply_amended},
     [EVENT_RESULT_AMENDED] = {{.name = "RESULT_AMENDED", .level = 12}, apply_amended},
+    [EVENT_REPLY_AMENDED] = {{.name = "REPLY_AMENDED", .level = 12}, apply_reply_amended},
+    [EVENT_REPLY_JUDGED] = {{.name = "REPLY_JUDGED", .level = 12}, apply_reply_judged},
+    [EVENT_REPLY_PASSED] = {{.name = "REPLY_PASSED", .level = 12}, apply_reply_passed},
 };
 static_assert(COUNT_OF(kinds) == EVENT_COUNT);
 

@@ -11,6 +11,7 @@
 enum command_kind {
     COMMAND_START,
     COMMAND_MODEL_REPLIED,
+    COMMAND_REPLY_JUDGED, /* A model said what it holds of a reply. */
     COMMAND_MODEL_FAILED,
     COMMAND_MODEL_REISSUE, /* After a restart: the call in flight died with the process. */
     COMMAND_LEASE_GRANT,
@@ -48,6 +49,16 @@ struct tool_call {
     bool at_most_once;
 };
 
+/* What follows from a reply that nobody holds back, judged by the partition. */
+struct reply_plan {
+    enum reply_stop stop;
+    const struct tool_call *calls;
+    size_t call_count;
+    str misfit; /* Why it is no answer by the output schema; empty: it is, or none is asked for. */
+    str feedback; /* What the model is told of that. */
+    str objection; /* What it is told if the guardrail that has judged turns the reply down. */
+};
+
 struct command {
     enum command_kind kind;
     uint64_t now_ms; /* Stamped by the partition; the engine's only clock. */
@@ -55,6 +66,7 @@ struct command {
     uint32_t attempt; /* And which attempt of it. */
     const struct callback *callbacks; /* Agents: those of the run's definition. */
     size_t callback_count;
+    struct reply_plan plan; /* MODEL_REPLIED, REPLY_JUDGED; TASK_DONE of a guardrail. */
     union {
         struct {
             uuid id;
@@ -62,14 +74,13 @@ struct command {
         } start;
         struct {
             str reply; /* Opaque: the packed reply. */
-            enum reply_stop stop;
             struct engine_usage usage;
-            const struct tool_call *calls;
-            size_t call_count;
-            str misfit; /* Why it is no answer by the output schema; empty: it is, or none is
-                           asked for. */
-            str feedback; /* What the model is told of that. */
         } model_replied;
+        struct {
+            bool passed;
+            str reason;
+            struct engine_usage usage;
+        } reply_judged;
         struct {
             str reason;
             str message;

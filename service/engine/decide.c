@@ -130,6 +130,7 @@ static const struct {
 } commands[] = {
     [COMMAND_START] = {ANY, false, decide_start},
     [COMMAND_MODEL_REPLIED] = {MODEL, true, decide_model_replied},
+    [COMMAND_REPLY_JUDGED] = {MODEL, true, decide_reply_judged},
     [COMMAND_MODEL_FAILED] = {MODEL, true, decide_model_failed},
     [COMMAND_MODEL_REISSUE] = {MODEL, true, decide_model_reissue},
     [COMMAND_LEASE_GRANT] = {KINDS_TASK, true, decide_lease_grant},
@@ -170,7 +171,9 @@ static enum verdict judge_effect(const struct run *run, const struct command *co
     if (is_model_command && (effect->kind != EFFECT_MODEL || effect->state != EFFECT_READY)) {
         return VERDICT_STALE;
     }
-    return VERDICT_OK;
+    bool is_of_judgement = command->kind == COMMAND_REPLY_JUDGED;
+    bool is_reply = command->kind == COMMAND_MODEL_REPLIED || is_of_judgement;
+    return is_reply && is_of_judgement != effect_is_judgement(effect) ? VERDICT_STALE : VERDICT_OK;
 }
 
 static bool is_welcome(const struct run *run, enum command_kind kind)
@@ -203,7 +206,8 @@ enum verdict engine_decide(const struct run *run, const struct command *command,
                           .decision = ret,
                           .now_ms = command->now_ms,
                           .callbacks = command->callbacks,
-                          .callback_count = command->callback_count};
+                          .callback_count = command->callback_count,
+                          .plan = &command->plan};
     enum verdict verdict = commands[command->kind].decide(&draft, command);
     assert((verdict == VERDICT_OK) == (ret->count > 0));
     assert(engine_broken_invariant(&draft.run) == NULL);

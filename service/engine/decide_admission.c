@@ -36,9 +36,11 @@ enum verdict decide_withdraw_admission(struct draft *draft, const struct command
         return VERDICT_STALE;
     }
     const struct effect *call = model_call(&draft->run);
+    bool is_judgement = call != NULL && effect_is_judgement(call);
     draft_emit(draft, (struct event){
                           .kind = EVENT_ADMISSION_ASKED,
                           .effect = call == NULL ? 0 : call->id,
+                          .model_requested = {.guardrail = is_judgement ? call->index + 1u : 0},
                       });
     return VERDICT_OK;
 }

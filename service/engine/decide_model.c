@@ -33,53 +33,62 @@ static bool is_answer(enum reply_stop stop)
 }
 
 /* It is told why, in a turn more, as long as it may have one. */
-static void reject_answer(struct draft *draft, const struct command *command)
+static void reject_answer(struct draft *draft)
 {
-    draft_emit(draft, (struct event){
-                          .kind = EVENT_REPLY_REJECTED,
-                          .reply_rejected = {.by = REJECTED_BY_SCHEMA,
-                                             .feedback = command->model_replied.feedback},
-                      });
+    draft_emit(draft,
+               (struct event){
+                   .kind = EVENT_REPLY_REJECTED,
+                   .reply_rejected = {.by = REJECTED_BY_SCHEMA, .feedback = draft->plan->feedback},
+               });
     if (draft->run.outputs_rejected == draft->run.output_tries || draft_limit(draft).len > 0) {
-        draft_fail(draft, STR("OUTPUT_INVALID"), command->model_replied.misfit);
+        draft_fail(draft, STR("OUTPUT_INVALID"), draft->plan->misfit);
         return;
     }
     draft_turn_over(draft);
 }
 
+void draft_act_on_reply(struct draft *draft)
+{
+    const struct reply_plan *plan = draft->plan;
+    bool wants_tools = plan->stop == REPLY_STOP_TOOLS;
+    assert(wants_tools == (plan->call_count > 0));
+    assert(plan->call_count <= ENGINE_TOOL_CALLS_MAX);
+    assert(plan->stop == draft->run.last_stop); /* It is the plan of this very reply. */
+    if (plan->stop == REPLY_STOP_PAUSE) {
+        draft_go_on(draft);
+        return;
+    }
+    bool is_misfit = plan->misfit.len > 0 && draft->run.output_tries > 0 && is_answer(plan->stop);
+    bool goes_on = draft->run.inputs_open > 0 && draft_limit(draft).len == 0;
+    if (is_misfit && !goes_on) { /* What was said meanwhile is to be answered, too. */
+        reject_answer(draft);
+        return;
+    }
+    if (!wants_tools) {
+        draft_turn_over(draft);
+        return;
+    }
+    for (size_t i = 0; i < plan->call_count; i++) {
+        request_tool(draft, &plan->calls[i]);
+    }
+    if (draft->run.effect_count == 0) {
+        draft_turn_over(draft); /* Every call was refused: the model is told, and tries again. */
+    }
+}
+
 enum verdict decide_model_replied(struct draft *draft, const struct command *command)
 {
-    bool wants_tools = command->model_replied.stop == REPLY_STOP_TOOLS;
-    assert(wants_tools == (command->model_replied.call_count > 0));
-    assert(command->model_replied.call_count <= ENGINE_TOOL_CALLS_MAX);
     draft_emit(draft, (struct event){
                           .kind = EVENT_MODEL_REPLIED,
                           .effect = command->effect,
                           .attempt = command->attempt,
                           .model_replied = {.reply = command->model_replied.reply,
-                                            .stop = command->model_replied.stop,
-                                            .usage = command->model_replied.usage},
+                                            .stop = command->plan.stop,
+                                            .usage = command->model_replied.usage,
+                                            .is_judged = draft->run.callbacks[CALLBACK_REPLY] > 0},
                       });
-    if (command->model_replied.stop == REPLY_STOP_PAUSE) {
-        draft_go_on(draft);
-        return VERDICT_OK;
-    }
-    bool is_misfit = command->model_replied.misfit.len > 0 && draft->run.output_tries > 0 &&
-                     is_answer(command->model_replied.stop);
-    bool goes_on = draft->run.inputs_open > 0 && draft_limit(draft).len == 0;
-    if (is_misfit && !goes_on) { /* What was said meanwhile is to be answered, too. */
-        reject_answer(draft, command);
-        return VERDICT_OK;
-    }
-    if (!wants_tools) {
-        draft_turn_over(draft);
-        return VERDICT_OK;
-    }
-    for (size_t i = 0; i < command->model_replied.call_count; i++) {
-        request_tool(draft, &command->model_replied.calls[i]);
-    }
-    if (draft->run.effect_count == 0) {
-        draft_turn_over(draft); /* Every call was refused: the model is told, and tries again. */
+    if (!draft_ask(draft, CALLBACK_REPLY, 0)) {
+        draft_act_on_reply(draft);
     }
     return VERDICT_OK;
 }

@@ -16,10 +16,14 @@ void draft_emit(struct draft *draft, struct event event)
 
 void draft_request_model(struct draft *draft, uint32_t effect, uint32_t attempt)
 {
+    const struct effect *call = engine_effect(&draft->run, effect);
+    bool is_judgement = call != NULL && effect_is_judgement(call);
+    uint32_t guardrail = is_judgement ? call->index + 1u : 0;
     draft_emit(draft, (struct event){
                           .kind = EVENT_MODEL_REQUESTED,
                           .effect = effect,
                           .attempt = attempt,
+                          .model_requested = {.guardrail = guardrail},
                       });
 }
 

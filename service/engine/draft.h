@@ -15,6 +15,7 @@ struct draft {
     uint64_t now_ms;
     const struct callback *callbacks; /* Of the run's definition. */
     size_t callback_count;
+    const struct reply_plan *plan; /* Of the command. */
 };
 
 /* Stamps the event, applies it and adds it to the decision. */
@@ -25,7 +26,7 @@ void draft_complete(struct draft *draft, str stop_reason);
 void draft_fail(struct draft *draft, str reason, str message);
 /* The run ends because somebody asked for it. */
 void draft_cancel(struct draft *draft, str cause);
-/* The model is called, for the first time or again. */
+/* The model is called, for the first time or again; a new call for no guardrail. */
 void draft_request_model(struct draft *draft, uint32_t effect, uint32_t attempt);
 /* The limit that forbids an agent another turn: a stop reason; empty: none does. */
 str draft_limit(const struct draft *draft);
@@ -49,6 +50,16 @@ void draft_turn_over(struct draft *draft);
 /* A turn that is not over goes on, unless a limit says stop: nothing may stand between its parts.
  */
 void draft_go_on(struct draft *draft);
+/* The model is asked, with what was said meanwhile: in a turn that has begun. */
+void draft_call_model(struct draft *draft);
+/* The next model call: a turn's (0), or a guardrail's judgement, by its place from 1. It waits for
+ * the run's admission if that has been given back. */
+void draft_next_call(struct draft *draft, uint32_t guardrail);
+/* Asks the callback of a phase with this place, about a tool call's effect or none (0). */
+void draft_ask_one(struct draft *draft, enum callback_phase phase, uint32_t index, uint32_t about);
+/* The callback of a phase with this place. */
+const struct callback *draft_callback(const struct draft *draft, enum callback_phase phase,
+                                      uint32_t index);
 /* A task was settled, `task` before it was: the turn ends with its last one, a workflow with its
  * only one. A callback's `amendment` is what it made of its payload; empty: nothing. */
 void draft_after_settled(struct draft *draft, const struct effect *task,
@@ -58,7 +69,15 @@ void draft_after_settled(struct draft *draft, const struct effect *task,
  * OK exactly when it has emitted events. */
 typedef enum verdict decide_function(struct draft *draft, const struct command *command);
 
+/* guardrails.c */
+decide_function decide_reply_judged;
+/* A guardrail that is a function has judged; `amendment`: the reply as it changed it, packed. */
+void draft_after_guardrail(struct draft *draft, const struct effect *callback,
+                           const struct outcome *outcome, str amendment);
+
 /* decide_model.c */
+/* Nobody holds the reply back: what the command's plan says follows. */
+void draft_act_on_reply(struct draft *draft);
 decide_function decide_model_replied;
 decide_function decide_model_failed;
 decide_function decide_model_reissue;

@@ -18,6 +18,7 @@
  *    +--START (workflow, tool): phase BODY with one task --TASK_SETTLED--> terminal
  *    +--START (agent with callbacks): phase CALLBACK, wherever the loop as a whole waits for one:
  * at |     its start and end, at a turn's start and end; those of tool calls stand in TOOLS
+ *    |     Guardrails hold a reply before TOOLS or the end: in CALLBACK, in MODEL for a judgement
  *    +--START (agent in a queue): phase MODEL with a call that waits --ADMIT--> MODEL_REQUESTED
  *
  *   A task:  READY --grant--> LEASED --settled--> gone       LEASED --lost--> READY
@@ -44,6 +45,9 @@
 /* The type of a task's error when its code asks for other steps than its history holds. The code
  * is to blame, not the run, which goes on when code comes that fits. */
 #define ENGINE_NON_DETERMINISM "NON_DETERMINISM"
+/* The type of a guardrail's error that turns the reply down; the message says why. Its outcome's
+ * value, if there is one, is the reply as it changed it, packed. */
+#define ENGINE_REPLY_REJECTED "REPLY_REJECTED"
 /* The error type of a wait that the code gave up. */
 #define ENGINE_WITHDRAWN "WITHDRAWN"
 

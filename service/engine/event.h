@@ -49,6 +49,9 @@ enum event_kind {
     EVENT_INPUT_AMENDED = 30, /* Of the run's input. */
     EVENT_CALL_AMENDED = 31, /* Of a tool call's arguments. */
     EVENT_RESULT_AMENDED = 32, /* Of a tool call's result, or the run's. */
+    EVENT_REPLY_AMENDED = 33, /* A guardrail changed the reply: everybody acts on this one. */
+    EVENT_REPLY_JUDGED = 34, /* What a model said of it, for a guardrail that is a sentence. */
+    EVENT_REPLY_PASSED = 35, /* All guardrails let it pass. */
     EVENT_COUNT,
 };
 
@@ -67,8 +70,9 @@ enum start_cause {
 /* A callback of an agent's definition. */
 struct callback {
     enum callback_phase phase;
-    str name;
+    str name; /* Empty: a guardrail that is a sentence; the agent's model judges by it. */
     uint64_t timeout_ms; /* 0: none. */
+    str prompt; /* The sentence; the run's start does not hold it. */
 };
 
 /* What a run is started with. */
@@ -95,6 +99,7 @@ struct run_spec {
     uint32_t depth; /* How many runs are above it; 0: a root, or of an older release. */
     str callbacks; /* Agents: packed struct callback, in order; empty: none. */
     uint8_t callback_counts[CALLBACK_PHASE_ROOM]; /* Of them, by phase. */
+    uint32_t guardrail_retries; /* Agents: how often a turn's reply may be asked for again. */
     bool has_order; /* A root whose tree's facts are kept in one order. */
 };
 
@@ -120,6 +125,7 @@ enum reply_stop {
 /* Numbers are on disk and never change. */
 enum rejected_by {
     REJECTED_BY_SCHEMA = 0, /* It does not fit the output schema. */
+    REJECTED_BY_GUARDRAIL = 1, /* It is asked for again in the same turn. */
     REJECTED_BY_COUNT,
 };
 
@@ -145,10 +151,23 @@ struct event {
             str cause;
         } run_cancelled;
         struct {
+            uint32_t guardrail; /* Whose judgement it is, from 1; 0: a turn. */
+        } model_requested; /* ADMISSION_ASKED, too. */
+        struct {
             str reply;
             enum reply_stop stop;
             struct engine_usage usage;
+            bool is_judged; /* Guardrails judge it before anybody acts on it. */
         } model_replied;
+        struct {
+            str reply; /* As above. */
+            enum reply_stop stop;
+        } reply_amended; /* The effect is the guardrail's task. */
+        struct {
+            bool passed;
+            str reason; /* The model's, for people. */
+            struct engine_usage usage;
+        } reply_judged;
         struct {
             str reason;
             str message;
@@ -157,6 +176,7 @@ struct event {
         struct {
             enum rejected_by by;
             str feedback; /* What the model is told. */
+            str guardrail; /* Its name; "prompt" for a sentence. */
         } reply_rejected;
         struct {
             uint32_t number; /* From 1. */

@@ -5,8 +5,8 @@
 
 /* ---- Callbacks. ---- */
 
-static const struct callback *find(const struct draft *draft, enum callback_phase phase,
-                                   uint32_t index)
+const struct callback *draft_callback(const struct draft *draft, enum callback_phase phase,
+                                      uint32_t index)
 {
     for (size_t i = 0; i < draft->callback_count; i++) {
         if (draft->callbacks[i].phase == phase && index-- == 0) {
@@ -16,10 +16,14 @@ static const struct callback *find(const struct draft *draft, enum callback_phas
     return NULL;
 }
 
-static void ask(struct draft *draft, enum callback_phase phase, uint32_t index, uint32_t about)
+void draft_ask_one(struct draft *draft, enum callback_phase phase, uint32_t index, uint32_t about)
 {
-    const struct callback *callback = find(draft, phase, index);
+    const struct callback *callback = draft_callback(draft, phase, index);
     assert(callback != NULL); /* Who gives the command says which ones the run has. */
+    if (callback->name.len == 0) {
+        draft_next_call(draft, index + 1);
+        return;
+    }
     uint64_t timeout_ms = callback->timeout_ms;
     draft_emit(draft, (struct event){
                           .kind = EVENT_TASK_REQUESTED,
@@ -42,7 +46,7 @@ bool draft_ask(struct draft *draft, enum callback_phase phase, uint32_t about)
     if (draft->run.callbacks[phase] == 0) {
         return false;
     }
-    ask(draft, phase, 0, about);
+    draft_ask_one(draft, phase, 0, about);
     return true;
 }
 
@@ -61,27 +65,27 @@ static enum event_kind amends(enum callback_phase phase)
 
 /* ---- Turns. ---- */
 
-static void next_call(struct draft *draft)
+void draft_next_call(struct draft *draft, uint32_t guardrail)
 {
-    uint32_t effect = draft->run.effect_next;
-    if (draft->run.admission == ADMISSION_AWAITED) {
-        draft_emit(draft, (struct event){.kind = EVENT_ADMISSION_ASKED, .effect = effect});
-        return;
-    }
-    draft_request_model(draft, effect, 1);
+    bool waits = draft->run.admission == ADMISSION_AWAITED;
+    draft_emit(draft, (struct event){
+                          .kind = waits ? EVENT_ADMISSION_ASKED : EVENT_MODEL_REQUESTED,
+                          .effect = draft->run.effect_next,
+                          .attempt = waits ? 0 : 1,
+                          .model_requested = {.guardrail = guardrail},
+                      });
 }
 
-/* The model is asked; what was said meanwhile is told. */
-static void call_model(struct draft *draft)
+void draft_call_model(struct draft *draft)
 {
     draft_take_inputs(draft);
-    next_call(draft);
+    draft_next_call(draft, 0);
 }
 
 void draft_open_turn(struct draft *draft)
 {
     if (!draft_ask(draft, CALLBACK_TURN_START, 0)) {
-        call_model(draft);
+        draft_call_model(draft);
     }
 }
 
@@ -109,7 +113,7 @@ void draft_go_on(struct draft *draft)
         close_run(draft, limit);
         return;
     }
-    next_call(draft);
+    draft_next_call(draft, 0);
 }
 
 /* Why a run ends whose last callbacks have passed. */
@@ -168,7 +172,7 @@ static void go_on(struct draft *draft, const struct effect *callback)
         draft_open_turn(draft);
         return;
     case CALLBACK_TURN_START:
-        call_model(draft);
+        draft_call_model(draft);
         return;
     case CALLBACK_TURN_END:
         after_turn(draft);
@@ -184,9 +188,9 @@ static void go_on(struct draft *draft, const struct effect *callback)
             draft_turn_over(draft);
         }
         return;
+    case CALLBACK_REPLY: /* draft_after_guardrail() */
     case CALLBACK_NONE:
     case CALLBACK_PHASE_COUNT:
-    case CALLBACK_PHASE_ROOM:
         break;
     }
     assert(false && "a callback of no phase");
@@ -210,7 +214,7 @@ static void after_callback(struct draft *draft, const struct effect *callback,
                           });
     }
     if (callback->index + 1u < draft->run.callbacks[phase]) {
-        ask(draft, phase, callback->index + 1u, callback->owner);
+        draft_ask_one(draft, phase, callback->index + 1u, callback->owner);
         return;
     }
     go_on(draft, callback);
@@ -219,6 +223,10 @@ static void after_callback(struct draft *draft, const struct effect *callback,
 void draft_after_settled(struct draft *draft, const struct effect *task,
                          const struct outcome *outcome, str reason, str amendment)
 {
+    if (task->kind == EFFECT_CALLBACK && task->phase == CALLBACK_REPLY) {
+        draft_after_guardrail(draft, task, outcome, amendment);
+        return;
+    }
     if (task->kind == EFFECT_CALLBACK) {
         after_callback(draft, task, outcome, amendment);
         return;

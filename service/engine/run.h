@@ -16,7 +16,10 @@ enum {
     ENGINE_TOOL_CALLS_MAX = 32, /* Per turn; more are refused to the model, one by one. */
     ENGINE_WAITS_MAX = 32, /* Open waits of a run; more settle at once, as failed. */
     ENGINE_EFFECTS_MAX = ENGINE_TOOL_CALLS_MAX + ENGINE_WAITS_MAX + 1, /* And one at once. */
-    ENGINE_CALLBACKS_MAX = 64, /* Of an agent, in all phases. */
+    ENGINE_HOOKS_MAX = 64, /* Of an agent, in all phases. */
+    ENGINE_GUARDRAILS_MAX = 16, /* Of an agent. */
+    ENGINE_CALLBACKS_MAX = ENGINE_HOOKS_MAX + ENGINE_GUARDRAILS_MAX,
+    ENGINE_GUARDRAIL_RETRIES_MAX = 10,
     ENGINE_KEPT_MAX = 8, /* Resumes kept for suspensions to come. */
     ENGINE_EVENTS_MAX = 2 * ENGINE_EFFECTS_MAX + 4, /* Per decision. */
     ENGINE_MODEL_ATTEMPTS_MAX = 5, /* Failed attempts of one model call before the run fails. */
@@ -50,7 +53,7 @@ enum run_state {
 /* Where a live run stands: what it may owe there says a table in states.c. */
 enum run_phase {
     PHASE_NONE, /* It is not live. */
-    PHASE_MODEL, /* Agents: a model call. */
+    PHASE_MODEL, /* Agents: a model call, or one that judges a reply. */
     PHASE_TOOLS, /* Agents: the tool calls of a reply. */
     PHASE_BODY, /* Workflows and tools: their code. */
     PHASE_CALLBACK, /* Agents: a callback that the loop as a whole waits for. */
@@ -67,8 +70,12 @@ enum callback_phase {
     CALLBACK_TURN_END = 4, /* When all that a reply asked for has ended. */
     CALLBACK_TOOL_START = 5, /* Before a tool call: it is held until they have passed. */
     CALLBACK_TOOL_END = 6, /* After a tool call. */
+    CALLBACK_REPLY = 7, /* Guardrails: before anybody acts on a reply. */
     CALLBACK_PHASE_COUNT,
-    CALLBACK_PHASE_ROOM = 8,
+};
+
+enum {
+    CALLBACK_PHASE_ROOM = 16, /* Of what is kept by phase. */
 };
 
 /* Numbers are on disk and never change; new ones go to the end. */
@@ -130,8 +137,8 @@ struct effect {
     uint8_t state; /* enum effect_state */
     uint8_t at_most_once; /* Task: a lost lease settles it. */
     uint8_t mismatches; /* Task: times in a row that its code did not fit; at most 255. */
-    uint8_t phase; /* Callback: enum callback_phase. */
-    uint8_t index; /* Callback: its place among those of its phase, from 0. */
+    uint8_t phase; /* Callback: enum callback_phase. Model: REPLY for a guardrail's judgement. */
+    uint8_t index; /* Callback, judgement: its place among those of its phase, from 0. */
     uint8_t reserved[2]; /* Zero: the state is compared as bytes. */
 };
 
@@ -191,7 +198,9 @@ struct run {
     uint32_t inputs_accepted; /* Agents: numbered from 1. */
     uint8_t callbacks[CALLBACK_PHASE_ROOM]; /* Agents: how many each phase has. */
     uint8_t is_turn_refused; /* Agents: a callback let no other turn begin. */
-    uint8_t spare[7]; /* Zero. */
+    uint8_t guardrail_retries; /* Agents: replies that guardrails may turn down in a turn. */
+    uint8_t replies_rejected; /* Agents: that they did turn down in this turn. */
+    uint8_t spare[5]; /* Zero. */
     struct effect effects[ENGINE_EFFECTS_MAX]; /* Of the current turn, in order. */
 };
 
@@ -211,6 +220,12 @@ static inline bool effect_is_wait(const struct effect *effect)
 static inline bool effect_is_held(const struct effect *effect)
 {
     return effect->kind == EFFECT_TOOL && effect->state == EFFECT_PARKED && effect->attempt == 0;
+}
+
+/* A model call that judges a reply, for a guardrail that is a sentence. */
+static inline bool effect_is_judgement(const struct effect *effect)
+{
+    return effect->kind == EFFECT_MODEL && effect->phase == CALLBACK_REPLY;
 }
 
 /* Its code did not fit its history: it is tried again in a while, or when other code comes. */

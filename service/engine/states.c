@@ -3,7 +3,7 @@
 #include "service/base/code_version.h"
 
 static_assert(sizeof(struct effect) == 4 * 4 + 6 * 8 + 2 * 4 + 8, "no padding");
-static_assert(offsetof(struct run, effects) == 16 + 4 * 4 + 12 * 8 + ENGINE_KEPT_MAX * 8 + 12 * 4,
+static_assert(offsetof(struct run, effects) == 16 + 4 * 4 + 12 * 8 + ENGINE_KEPT_MAX * 8 + 14 * 4,
               "no padding");
 static_assert(offsetof(struct run, effects) % sizeof(uint64_t) == 0, "no padding");
 
@@ -36,7 +36,8 @@ static const struct {
                      PHASE_BIT(PHASE_TOOLS) | PHASE_BIT(PHASE_MODEL) | PHASE_BIT(PHASE_CALLBACK)},
     [PHASE_BODY] = {"body", KIND_BIT(EFFECT_BODY) | KINDS_OF_CODE, 0},
     [PHASE_CALLBACK] = {"callback", KIND_BIT(EFFECT_CALLBACK) | KINDS_OF_CODE,
-                        PHASE_BIT(PHASE_CALLBACK) | PHASE_BIT(PHASE_MODEL)},
+                        PHASE_BIT(PHASE_CALLBACK) | PHASE_BIT(PHASE_MODEL) |
+                            PHASE_BIT(PHASE_TOOLS)},
 };
 static_assert(COUNT_OF(phases) == PHASE_COUNT);
 
@@ -277,6 +278,10 @@ static const char *broken_effect(const struct run *run, const struct effect *eff
     }
     if (effect_is_task(effect)) {
         return broken_task(run, effect);
+    }
+    if (effect->phase != CALLBACK_NONE &&
+        (effect->phase != CALLBACK_REPLY || effect->index >= run->callbacks[CALLBACK_REPLY])) {
+        return "a model call judges for no guardrail of the run";
     }
     if ((effect->state == EFFECT_PARKED) != (run->admission == ADMISSION_AWAITED)) {
         return "a model call and the run's admission disagree";

@@ -76,6 +76,7 @@ struct model_request {
     uint32_t max_output_tokens; /* 0: the provider's default. */
     str output_schema_json; /* Empty: free text. */
     str options_json; /* An object merged into the body; empty: nothing. */
+    uint32_t judgement; /* Which judgement of its run this is, from 1; 0: it is none. */
     uint32_t attempt; /* From 1: how often the same call has been made, this time included. */
     uint32_t project; /* Whose call it is: each has places of its own. */
     str log_name; /* Of whoever asks, in log lines: "run=... agent=..."; empty: nobody's. */

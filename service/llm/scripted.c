@@ -2,6 +2,7 @@
 
 #include "service/base/array.h"
 #include "service/base/json.h"
+#include "service/base/json_writer.h"
 #include "service/base/utf8.h"
 #include "service/llm/diagnosis.h"
 #include "service/llm/synthesis.h"
@@ -120,6 +121,16 @@ static status check_options(const struct cJSON *options, struct arena *arena)
     assert(tree_kind(options) == JSON_OBJECT);
     TRY(check_number(options, "delta_ms", DELTA_MS_MAX, arena));
     TRY(check_number(options, "chunk", 1 << 20, arena));
+    const struct cJSON *verdicts = tree_get(options, "verdicts");
+    if (verdicts != NULL && tree_kind(verdicts) != JSON_ARRAY) {
+        return status_make(CODE_INVALID_ARGUMENT, "options.verdicts must be an array of objects");
+    }
+    for (const struct cJSON *each = tree_first(verdicts); each != NULL; each = tree_next(each)) {
+        if (tree_kind(each) != JSON_OBJECT) {
+            return status_make(CODE_INVALID_ARGUMENT,
+                               "options.verdicts must be an array of objects");
+        }
+    }
     if (script != NULL && tree_kind(script) != JSON_ARRAY) {
         return status_make(CODE_INVALID_ARGUMENT, "options.script must be an array of entries");
     }
@@ -369,6 +380,29 @@ static void put_results(const struct model_request *request, struct buf *ret)
     }
 }
 
+/* What the script says of a reply, or that it passes. */
+static void judge(struct take *take)
+{
+    struct scene *scene = take->scene;
+    const struct cJSON *verdict = tree_first(tree_get(scene->options, "verdicts"));
+    for (uint32_t i = 1; i < scene->request->judgement && verdict != NULL; i++) {
+        verdict = tree_next(verdict);
+    }
+    str reason = verdict == NULL ? STR_EMPTY : text_member(scene->arena, verdict, "reason");
+    bool passed = true;
+    bool is_none = verdict != NULL && !tree_bool(tree_get(verdict, "passed"), &passed);
+    struct buf text = {0};
+    struct json_writer writer = json_writer_of(&text);
+    json_begin_object(&writer, NULL);
+    if (!is_none) {
+        json_put_bool(&writer, "passed", passed);
+    }
+    json_put_string(&writer, "reason", reason);
+    json_end_object(&writer);
+    reserve_blocks(take, 1);
+    say(take, MODEL_BLOCK_TEXT, MODEL_DELTA_TEXT, buf_finish(&text, scene->arena));
+}
+
 /* Without a script. */
 static void improvise(struct take *take)
 {
@@ -524,7 +558,10 @@ void scripted_make(const struct model_request *request, struct arena *arena,
     (void)tree_u64(tree_get(options, "delta_ms"), &delta_ms);
     assert(delta_ms <= DELTA_MS_MAX); /* scripted_check() let it pass. */
     ret->delta_ms = (uint32_t)delta_ms;
-    if (tree_get(options, "script") == NULL) {
+    if (request->judgement > 0) {
+        judge(&take);
+        finish(&take, ret);
+    } else if (tree_get(options, "script") == NULL) {
         improvise(&take);
         finish(&take, ret);
     } else {

@@ -31,7 +31,7 @@ ANSWERS = {
 # Node's readline drops what comes before it is asked for.
 SLOWLY = 'sleep 4; for line; do echo "$line" 2>/dev/null || exit 0; sleep 1; done | '
 LATER = {  # what these need comes with later features
-    "06": "guardrails", "18": "sandbox",
+    "18": "sandbox",
     "19": "sandbox", "20": "web search", "21": "sandbox", "22": "sandbox", "23": "Slack",
     "24": "sandbox",
 }

@@ -16,7 +16,7 @@ static void draw_callbacks(struct engine_world *world, struct run_spec *spec)
         for (uint64_t count = draw_below(draw, 3); count > 0; count--) {
             world->callbacks[world->callback_count++] = (struct callback){
                 .phase = (enum callback_phase)phase,
-                .name = STR("check"),
+                .name = phase == CALLBACK_REPLY && draw_chance(draw, 50) ? STR_EMPTY : STR("check"),
                 .timeout_ms = draw_chance(draw, 20) ? 1 + draw_below(draw, 40000) : 0,
             };
         }
@@ -25,6 +25,7 @@ static void draw_callbacks(struct engine_world *world, struct run_spec *spec)
     callbacks_pack(world->callbacks, world->callback_count, &packed);
     spec->callbacks = buf_finish(&packed, &world->arena);
     callbacks_count(world->callbacks, world->callback_count, spec->callback_counts);
+    spec->guardrail_retries = (uint32_t)draw_below(draw, 4);
 }
 
 void submit_start(struct engine_world *world)
@@ -71,8 +72,27 @@ static void draw_calls(struct engine_world *world, struct command *command)
             draw_chance(&world->draw, 30) ? 1 + draw_below(&world->draw, 20000) : 0;
         calls[i].at_most_once = draw_chance(&world->draw, 20);
     }
-    command->model_replied.calls = calls;
-    command->model_replied.call_count = count;
+    command->plan.calls = calls;
+    command->plan.call_count = count;
+}
+
+/* What follows from a reply: a new one, or the one at hand. */
+static void draw_plan(struct engine_world *world, bool is_new, struct command *command)
+{
+    struct draw *draw = &world->draw;
+    command->plan.stop = (enum reply_stop)draw_below(draw, REPLY_STOP_COUNT);
+    if (draw_chance(draw, 60)) {
+        command->plan.stop = REPLY_STOP_TOOLS;
+    }
+    command->plan.stop = is_new ? command->plan.stop : world->ledger.stop;
+    if (draw_chance(draw, 60)) { /* Whether anybody asked for it or not. */
+        command->plan.misfit = engine_world_text(world, "misfit");
+        command->plan.feedback = engine_world_text(world, "feedback");
+    }
+    if (command->plan.stop == REPLY_STOP_TOOLS) {
+        draw_calls(world, command);
+    }
+    command->plan.objection = engine_world_text(world, "objection");
 }
 
 static struct command model_answer(struct engine_world *world, const struct pending *call)
@@ -88,24 +108,24 @@ static struct command model_answer(struct engine_world *world, const struct pend
         command.model_failed.jitter = (uint32_t)draw_u64(draw);
         return command;
     }
-    command.kind = COMMAND_MODEL_REPLIED;
-    command.model_replied.reply = engine_world_text(world, "reply");
-    command.model_replied.stop = (enum reply_stop)draw_below(draw, REPLY_STOP_COUNT);
-    if (draw_chance(draw, 60)) {
-        command.model_replied.stop = REPLY_STOP_TOOLS;
-    }
-    if (draw_chance(draw, 60)) { /* Whether anybody asked for it or not. */
-        command.model_replied.misfit = engine_world_text(world, "misfit");
-        command.model_replied.feedback = engine_world_text(world, "feedback");
-    }
-    command.model_replied.usage = (struct engine_usage){
+    struct engine_usage usage = {
         .input = draw_below(draw, 100),
         .output = draw_below(draw, 100),
         .known = draw_chance(draw, 90),
     };
-    if (command.model_replied.stop == REPLY_STOP_TOOLS) {
-        draw_calls(world, &command);
+    const struct ledger_effect *effect = ledger_open(&world->ledger, call->effect);
+    bool is_judgement = effect != NULL && effect->phase == CALLBACK_REPLY;
+    draw_plan(world, !is_judgement, &command);
+    if (is_judgement) {
+        command.kind = COMMAND_REPLY_JUDGED;
+        command.reply_judged.passed = draw_chance(draw, 70);
+        command.reply_judged.reason = engine_world_text(world, "reason");
+        command.reply_judged.usage = usage;
+        return command;
     }
+    command.kind = COMMAND_MODEL_REPLIED;
+    command.model_replied.reply = engine_world_text(world, "reply");
+    command.model_replied.usage = usage;
     return command;
 }
 
@@ -174,6 +194,12 @@ static bool is_callback(const struct engine_world *world, const struct pending *
     return effect != NULL && effect->kind == EFFECT_CALLBACK;
 }
 
+static bool is_guardrail(const struct engine_world *world, const struct pending *lease)
+{
+    const struct ledger_effect *effect = ledger_open(&world->ledger, lease->effect);
+    return effect != NULL && effect->kind == EFFECT_CALLBACK && effect->phase == CALLBACK_REPLY;
+}
+
 static void submit_done(struct engine_world *world, struct pending *lease)
 {
     struct command command = {
@@ -195,6 +221,15 @@ static void submit_done(struct engine_world *world, struct pending *lease)
         bool says = draw_chance(&world->draw, 50);
         command.task.outcome =
             (struct outcome){.value = says ? engine_world_text(world, "amended") : STR_EMPTY};
+    }
+    if (is_guardrail(world, lease)) {
+        bool is_amended = !command.task.outcome.failed && command.task.outcome.value.len > 0;
+        draw_plan(world, is_amended, &command);
+        if (draw_chance(&world->draw, 25)) {
+            command.task.outcome = (struct outcome){.failed = true,
+                                                    .error_type = STR(ENGINE_REPLY_REJECTED),
+                                                    .error_message = STR("it says too much")};
+        }
     }
     lease->is_old = true;
     engine_world_submit(world, command);

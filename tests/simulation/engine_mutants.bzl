@@ -5,13 +5,13 @@ MUTANTS = {
         "run->admission = rests ?": "run->admission = rests && run->effect_count > 4 ?",
     }),
     "admission_not_asked": ("After a tool an agent calls its model without admission.", {
-        "if (draft->run.admission == ADMISSION_AWAITED)":
-            "if (draft->run.admission == ADMISSION_AWAITED && draft->run.turns == 0)",
+        "bool waits = draft->run.admission == ADMISSION_AWAITED;":
+            "bool waits = draft->run.admission == ADMISSION_AWAITED && draft->run.turns == 0;",
     }),
     "all_refused_forgotten": ("A turn whose only call was refused has no next one.", {
-        "if (draft->run.effect_count == 0) { draft_turn_over(draft); } return VERDICT_OK;":
-            """if (draft->run.effect_count == 0 && command->model_replied.call_count > 1) {
-            draft_turn_over(draft); } return VERDICT_OK;""",
+        "request_tool(draft, &plan->calls[i]); } if (draft->run.effect_count == 0) {":
+            """request_tool(draft, &plan->calls[i]); }
+            if (draft->run.effect_count == 0 && plan->call_count > 1) {""",
     }),
     "at_most_once_again": ("A task declared at most once is offered to a second host.", {
         "if (effect.at_most_once)": "if (effect.at_most_once && effect.leases_lost > 0)",
@@ -38,8 +38,8 @@ MUTANTS = {
             "if (kind == EFFECT_TOOL && run->callbacks[CALLBACK_TOOL_START] > 1) {",
     }),
     "callback_asked_again": ("After a callback that passed the same one is asked again.", {
-        "ask(draft, phase, callback->index + 1u, callback->owner);":
-            "ask(draft, phase, callback->index, callback->owner);",
+        "draft_ask_one(draft, phase, callback->index + 1u, callback->owner);":
+            "draft_ask_one(draft, phase, callback->index, callback->owner);",
     }),
     "callback_failure_ignored": ("A callback about a tool call fails, and nothing follows.", {
         "if (outcome->failed) { stop(draft, phase, outcome); return; }":
@@ -86,6 +86,24 @@ MUTANTS = {
         "time_effect(draft, &before.effects[i]);":
             "time_effect(draft, &before.effects[i]); if (draft->decision->count > 0) { break; }",
     }),
+    "guardrail_last_skipped": ("Of several guardrails the last is not asked.", {
+        "if (index + 1 < draft->run.callbacks[CALLBACK_REPLY]) {":
+            "if (index + 2 < draft->run.callbacks[CALLBACK_REPLY]) {",
+    }),
+    "guardrail_no_retry": ("A reply that was turned down fails the run at once.", {
+        "if (draft->run.replies_rejected > draft->run.guardrail_retries ||":
+            "if (draft->run.replies_rejected > 0 ||",
+    }),
+    "guardrail_retries_kept": ("The retries of one turn count in the next.", {
+        "run->replies_rejected = 0;": "(void)run;",
+    }),
+    "guardrail_takes_a_turn": ("A reply that was turned down counts as a turn.", {
+        "run->turns--;": "",
+    }),
+    "guardrail_verdict_ignored": ("What a model holds of a reply is not minded.", {
+        "if (command->reply_judged.passed) {":
+            "if (command->reply_judged.passed || draft->run.turns > 1) {",
+    }),
     "held_call_times_out": ("The time of a call that its callbacks hold rings an alarm.", {
         "effect_is_held(effect) ? 0 : effect->deadline_ms": "effect->deadline_ms",
     }),
@@ -100,7 +118,7 @@ MUTANTS = {
         "bool has_said = run->inputs_open > 0 &&": "bool has_said = run->inputs_open > 1 &&",
     }),
     "inputs_in_a_pause": ("An input is put between the parts of a turn.", {
-        "draft_go_on(draft); return VERDICT_OK;": "draft_open_turn(draft); return VERDICT_OK;",
+        "draft_go_on(draft); return; }": "draft_open_turn(draft); return; }",
     }),
     "inputs_not_returned": ("A cancelled run says nothing of what it was told last.", {
         "void draft_cancel(struct draft *draft, str cause) { draft_return_inputs(draft);":
@@ -156,8 +174,7 @@ MUTANTS = {
         "== draft->run.output_tries || draft_limit(draft).len > 0)": "== draft->run.output_tries)",
     }),
     "output_unasked_judged": ("A model's refusal is judged as if it were the answer.", {
-        "&& is_answer(command->model_replied.stop);":
-            "&& command->model_replied.stop != REPLY_STOP_TOOLS;",
+        "&& is_answer(plan->stop);": "&& plan->stop != REPLY_STOP_TOOLS;",
     }),
     "output_uncounted": ("The tokens a model wrote are not added up.", {
         "run->output_tokens += usage->output;": "",

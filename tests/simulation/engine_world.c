@@ -120,6 +120,9 @@ static void perform(struct engine_world *world, const struct event *event)
     case EVENT_INPUT_AMENDED:
     case EVENT_CALL_AMENDED:
     case EVENT_RESULT_AMENDED:
+    case EVENT_REPLY_AMENDED:
+    case EVENT_REPLY_JUDGED:
+    case EVENT_REPLY_PASSED:
     case EVENT_STEP_SETTLED:
     case EVENT_CANCEL_SHOWN:
     case EVENT_WITHDRAWN:
@@ -284,14 +287,11 @@ static void lose_undelivered(struct engine_world *world)
 }
 
 static const char *const command_names[] = {
-    "START",         "MODEL_REPLIED", "MODEL_FAILED",
-    "MODEL_REISSUE", "LEASE_GRANT",   "LEASE_LOST",
-    "STEP_DONE",     "CANCEL_SHOWN",  "WITHDRAW",
-    "STEP_TRY",      "TASK_DONE",     "TIME",
-    "CANCEL",        "STEP_REQUEST",  "RESUME",
-    "WAIT_DONE",     "CHILD_DONE",    "PARK",
-    "CODE_CAME",     "ADMIT",         "WITHDRAW_ADMISSION",
-    "INPUT",         "FAIL",
+    "START",       "MODEL_REPLIED",      "REPLY_JUDGED", "MODEL_FAILED", "MODEL_REISSUE",
+    "LEASE_GRANT", "LEASE_LOST",         "STEP_DONE",    "CANCEL_SHOWN", "WITHDRAW",
+    "STEP_TRY",    "TASK_DONE",          "TIME",         "CANCEL",       "STEP_REQUEST",
+    "RESUME",      "WAIT_DONE",          "CHILD_DONE",   "PARK",         "CODE_CAME",
+    "ADMIT",       "WITHDRAW_ADMISSION", "INPUT",        "FAIL",
 };
 static_assert(COUNT_OF(command_names) == COMMAND_COUNT);
 
@@ -310,32 +310,33 @@ static void trace_decision(const struct engine_world *world, const struct comman
     printf("\n");
 }
 
-/* Of a reply: a misfit is rejected, or goes on for what was said meanwhile; a task for each call.
- */
-static void check_reply(struct engine_world *world, const struct command *command)
+/* Where what follows from a reply begins; all, where guardrails hold it. */
+static size_t follows_at(const struct engine_world *world, const struct command *command)
 {
     const struct event *events = world->decision.events;
-    bool ends = command->model_replied.stop == REPLY_STOP_END ||
-                command->model_replied.stop == REPLY_STOP_LENGTH;
-    bool is_misfit =
-        ends && world->ledger.output_tries > 0 && command->model_replied.misfit.len > 0;
-    bool is_rejected = world->decision.count > 1 && events[1].kind == EVENT_REPLY_REJECTED;
-    bool was_told = world->decision.count > 1 &&
-                    (events[1].kind == EVENT_INPUT_TAKEN || world->live.inputs_open > 0);
-    bool goes_on = was_told && !is_rejected;
-    expect(world, is_rejected == (is_misfit && !goes_on), "misfits-are-rejected");
-    expect(world,
-           !is_rejected ||
-               str_equal(events[1].reply_rejected.feedback, command->model_replied.feedback),
-           "a-rejection-says-why");
+    if (command->kind == COMMAND_MODEL_REPLIED && !events[0].model_replied.is_judged) {
+        return 1;
+    }
+    for (size_t i = 0; i < world->decision.count; i++) {
+        if (events[i].kind == EVENT_REPLY_PASSED) {
+            return i + 1;
+        }
+    }
+    return world->decision.count;
+}
+
+static void check_calls(struct engine_world *world, const struct command *command, size_t from)
+{
+    const struct event *events = world->decision.events;
+    bool is_held = from == world->decision.count;
     size_t calls = 0;
     for (size_t i = 0; i < world->decision.count; i++) {
         if (events[i].kind != EVENT_TASK_REQUESTED ||
             events[i].task_requested.kind != EFFECT_TOOL) {
             continue;
         }
-        expect(world, calls < command->model_replied.call_count, "one-task-per-call");
-        const struct tool_call *call = &command->model_replied.calls[calls++];
+        expect(world, i >= from && calls < command->plan.call_count, "one-task-per-call");
+        const struct tool_call *call = &command->plan.calls[calls++];
         expect(world,
                str_equal(events[i].task_requested.call_id, call->call_id) &&
                    str_equal(events[i].task_requested.input, call->arguments),
@@ -344,7 +345,29 @@ static void check_reply(struct engine_world *world, const struct command *comman
                        events[i + 1].effect == events[i].effect;
         expect(world, settles == (call->refusal_type != NULL), "refused-calls-are-not-run");
     }
-    expect(world, calls == command->model_replied.call_count, "one-task-per-call");
+    expect(world, is_held || calls == command->plan.call_count, "one-task-per-call");
+}
+
+/* Of a reply that nobody holds: a misfit is rejected, or goes on for what was said meanwhile; a
+ * task for each call. */
+static void check_reply(struct engine_world *world, const struct command *command)
+{
+    const struct event *events = world->decision.events;
+    size_t from = follows_at(world, command);
+    bool ends = command->plan.stop == REPLY_STOP_END || command->plan.stop == REPLY_STOP_LENGTH;
+    bool is_misfit = ends && world->ledger.output_tries > 0 && command->plan.misfit.len > 0;
+    bool is_there = world->decision.count > from;
+    bool is_rejected = is_there && events[from].kind == EVENT_REPLY_REJECTED;
+    bool was_told =
+        is_there && (events[from].kind == EVENT_INPUT_TAKEN || world->live.inputs_open > 0);
+    bool goes_on = was_told && !is_rejected;
+    if (from < world->decision.count) {
+        expect(world, is_rejected == (is_misfit && !goes_on), "misfits-are-rejected");
+    }
+    expect(world,
+           !is_rejected || str_equal(events[from].reply_rejected.feedback, command->plan.feedback),
+           "a-rejection-says-why");
+    check_calls(world, command, from);
 }
 
 /* What a command promises about the events it causes, beyond the laws of the journal. */
@@ -354,7 +377,8 @@ static void check_decision(struct engine_world *world, const struct command *com
     for (size_t i = 0; i < world->decision.count; i++) {
         expect(world, events[i].time_ms == command->now_ms, "events-carry-the-commands-time");
     }
-    if (command->kind == COMMAND_MODEL_REPLIED) {
+    bool is_settled = command->kind == COMMAND_TASK_DONE || command->kind == COMMAND_REPLY_JUDGED;
+    if (command->kind == COMMAND_MODEL_REPLIED || is_settled) {
         check_reply(world, command);
     }
     if (command->kind == COMMAND_MODEL_FAILED && events[0].model_failed.retry_at_ms != 0) {

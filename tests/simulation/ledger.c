@@ -124,6 +124,7 @@ static const char *add_started(struct ledger *ledger, const struct event *event)
     ledger->retries_max = spec->retries_max;
     ledger->output_tries = spec->output_tries;
     memcpy(ledger->callbacks, spec->callback_counts, sizeof(ledger->callbacks));
+    ledger->guardrail_retries = spec->guardrail_retries;
     ledger->needs_admission = spec->kind == RUN_KIND_AGENT && spec->options.queue.len > 0;
     ledger->timeout_ms =
         spec->deadline_ms > event->time_ms ? spec->deadline_ms - event->time_ms : 0;
@@ -131,16 +132,33 @@ static const char *add_started(struct ledger *ledger, const struct event *event)
 }
 
 /* A new call only when no limit forbids it; a repeated one only as the next attempt. */
-static const char *add_model_call(struct ledger *ledger, uint32_t effect)
+static const char *add_model_call(struct ledger *ledger, const struct event *event)
 {
+    uint32_t effect = event->effect;
+    uint32_t guardrail = event->model_requested.guardrail;
     LAW("one-turn-at-a-time", ledger->open_count == 0);
+    if (guardrail > 0) {
+        const char *broken = ledger_ask_judgement(ledger, event);
+        LAW(broken, broken == NULL);
+        broken = new_effect(ledger, effect, EFFECT_MODEL);
+        LAW(broken, broken == NULL);
+        ledger->effects[effect].phase = CALLBACK_REPLY;
+        ledger->effects[effect].index = guardrail - 1;
+        return NULL;
+    }
+    LAW("a-reply-is-judged-before-it-acts", !ledger->is_held);
+    bool is_again = ledger->is_asked_again;
+    LAW("guardrails-ask-again-so-often",
+        !is_again || ledger->turned_down <= ledger->guardrail_retries);
+    ledger->is_asked_again = false;
     LAW("only-what-is-unfinished-goes-on",
         ledger->replies == 0 || ledger->stop == REPLY_STOP_TOOLS ||
-            ledger->stop == REPLY_STOP_PAUSE || ledger->is_rejected || ledger->is_steered);
+            ledger->stop == REPLY_STOP_PAUSE || ledger->is_rejected || ledger->is_steered ||
+            is_again);
     LAW("inputs-are-taken-at-the-next-turn",
         ledger->inputs_taken == ledger->inputs_accepted || ledger->stop == REPLY_STOP_PAUSE);
     ledger->is_steered = false;
-    const char *law = ledger_begin_turn(ledger);
+    const char *law = is_again ? NULL : ledger_begin_turn(ledger);
     LAW(law, law == NULL);
     LAW("output-tries-max", ledger->rejections == 0 || ledger->rejections < ledger->output_tries);
     LAW("steps-max", ledger->replies < ledger->turns_max);
@@ -154,7 +172,7 @@ static const char *add_model_requested(struct ledger *ledger, const struct event
     LAW("no-work-without-admission", !ledger->needs_admission || ledger->is_admitted);
     if (event->effect > ledger->effect_count) {
         LAW("first-attempt-is-1", event->attempt == 1);
-        const char *law = add_model_call(ledger, event->effect);
+        const char *law = add_model_call(ledger, event);
         LAW(law, law == NULL);
         ledger->effects[event->effect].attempt = 1;
         return NULL;
@@ -175,7 +193,7 @@ static const char *add_admission_asked(struct ledger *ledger, const struct event
     LAW("only-agents-in-queues-are-admitted", ledger->needs_admission);
     ledger->is_admitted = false;
     if (event->effect > ledger->effect_count) {
-        const char *law = add_model_call(ledger, event->effect);
+        const char *law = add_model_call(ledger, event);
         LAW(law, law == NULL);
     }
     struct ledger_effect *effect = open_effect(ledger, event->effect);
@@ -217,25 +235,16 @@ static const char *add_model_replied(struct ledger *ledger, const struct event *
     struct ledger_effect *effect = open_effect(ledger, event->effect);
     LAW("settled-once", effect != NULL && effect->kind == EFFECT_MODEL);
     LAW("reply-of-this-attempt", event->attempt == effect->attempt && effect->retry_at_ms == 0);
+    LAW("a-judgement-is-no-turn", effect->phase == CALLBACK_NONE);
     close_effect(ledger, effect);
+    ledger->is_held = ledger->callbacks[CALLBACK_REPLY] > 0;
+    LAW("a-reply-says-whether-it-is-judged", event->model_replied.is_judged == ledger->is_held);
+    ledger->passed[CALLBACK_REPLY] = 0;
     ledger->replies++;
     ledger->steps++;
     ledger->stop = event->model_replied.stop;
     ledger->is_rejected = false;
     ledger->tokens += event->model_replied.usage.input + event->model_replied.usage.output;
-    return NULL;
-}
-
-/* Of the reply at hand alone, and only of one that was to be the answer. */
-static const char *add_reply_rejected(struct ledger *ledger, const struct event *event)
-{
-    bool is_answer = ledger->stop == REPLY_STOP_END || ledger->stop == REPLY_STOP_LENGTH;
-    LAW("only-answers-are-rejected", ledger->replies > 0 && is_answer && ledger->open_count == 0);
-    LAW("an-answer-is-rejected-once", !ledger->is_rejected);
-    LAW("output-tries-max", ledger->rejections < ledger->output_tries);
-    LAW("a-rejection-says-why", event->reply_rejected.feedback.len > 0);
-    ledger->is_rejected = true;
-    ledger->rejections++;
     return NULL;
 }
 
@@ -265,6 +274,7 @@ static const char *add_task_requested(struct ledger *ledger, const struct event 
     LAW("task-fits-the-run", is_body == (ledger->kind != RUN_KIND_AGENT));
     LAW("one-body", !is_body || ledger->effect_count == 0);
     LAW("tools-follow-a-reply", kind != EFFECT_TOOL || ledger->stop == REPLY_STOP_TOOLS);
+    LAW("a-reply-is-judged-before-it-acts", kind != EFFECT_TOOL || !ledger->is_held);
     for (uint32_t id = 1; id <= ledger->effect_count; id++) {
         LAW("tools-follow-a-reply",
             !ledger->effects[id].is_open || ledger->effects[id].kind != EFFECT_MODEL);
@@ -309,7 +319,7 @@ static const char *add_task_settled(struct ledger *ledger, const struct event *e
     close_effect(ledger, effect);
     if (effect->kind == EFFECT_CALLBACK) {
         LAW("what-a-callback-made-is-a-fact-of-its-own", outcome->value.len == 0);
-        ledger_end_callback(ledger, effect, outcome->failed);
+        ledger_end_callback(ledger, effect, outcome);
     }
     effect->was_run = effect->was_run && (effect->attempt > 0 || timed_out);
     LAW("a-call-waits-for-its-callbacks",
@@ -624,6 +634,7 @@ static const char *add_completed(struct ledger *ledger, const struct event *even
         LAW("workflows-end", str_is(reason, "end"));
         return NULL;
     }
+    LAW("a-reply-is-judged-before-it-acts", !ledger->is_held && !ledger->is_asked_again);
     const char *law = ledger_complete(ledger);
     LAW(law, law == NULL);
     if (ledger->is_turn_refused || ledger->replies == 0) {
@@ -651,38 +662,6 @@ static const char *add_completed(struct ledger *ledger, const struct event *even
     return NULL;
 }
 
-static const char *add_failed(struct ledger *ledger, const struct event *event)
-{
-    if (str_is(event->run_failed.reason, "DEADLINE_EXCEEDED")) {
-        LAW("failed-at-its-deadline",
-            ledger->deadline_ms != 0 && event->time_ms >= ledger->deadline_ms);
-        return NULL;
-    }
-    if (str_is(event->run_failed.reason, "HISTORY_TOO_LARGE")) {
-        LAW("failed-over-its-history", ledger->is_full);
-        return NULL;
-    }
-    if (str_is(event->run_failed.reason, "STORE_DAMAGED") ||
-        str_is(event->run_failed.reason, "CHILDREN_OPEN")) {
-        LAW("failed-by-what-it-is-a-copy-of", ledger->is_copying);
-        return NULL;
-    }
-    if (str_is(event->run_failed.reason, "OUTPUT_INVALID")) {
-        bool out_of_steps = ledger->replies >= ledger->turns_max;
-        bool out_of_tokens = ledger->tokens_max != 0 && ledger->tokens >= ledger->tokens_max;
-        LAW("failed-by-its-answer", ledger->is_rejected && ledger->open_count == 0);
-        LAW("answers-are-asked-for-again",
-            ledger->rejections == ledger->output_tries || out_of_steps || out_of_tokens);
-        return NULL;
-    }
-    if (str_is(event->run_failed.reason, "HOOK_FAILED")) {
-        LAW("failed-by-a-callback", ledger->has_callback_failed);
-        return NULL;
-    }
-    LAW("agents-fail-by-their-model", ledger->kind != RUN_KIND_AGENT || ledger->gave_up_model);
-    return NULL;
-}
-
 static const char *add_ended(struct ledger *ledger, const struct event *event)
 {
     const char *law = NULL;
@@ -693,7 +672,7 @@ static const char *add_ended(struct ledger *ledger, const struct event *event)
         law = add_completed(ledger, event);
     } else if (event->kind == EVENT_RUN_FAILED) {
         LAW("a-cancelled-run-does-not-fail", !ledger->is_cancelling);
-        law = add_failed(ledger, event);
+        law = ledger_fail(ledger, event);
     } else {
         LAW("code-that-has-begun-cleans-up", ledger->is_cancelling || !has_begun(ledger));
     }
@@ -721,7 +700,11 @@ static const char *add(struct ledger *ledger, const struct event *event)
     case EVENT_INPUT_RETURNED:
         return ledger_add_input(ledger, event);
     case EVENT_REPLY_REJECTED:
-        return add_reply_rejected(ledger, event);
+        return ledger_reject_reply(ledger, event);
+    case EVENT_REPLY_JUDGED:
+    case EVENT_REPLY_AMENDED:
+    case EVENT_REPLY_PASSED:
+        return ledger_add_guardrail(ledger, event);
     case EVENT_INPUT_AMENDED:
     case EVENT_CALL_AMENDED:
     case EVENT_RESULT_AMENDED:

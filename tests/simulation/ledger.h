@@ -95,6 +95,13 @@ struct ledger {
     uint32_t passed[CALLBACK_PHASE_COUNT]; /* Of the run, or the turn at hand. */
     uint32_t amends; /* The callback that has just passed, and may have changed something. */
     bool has_callback_failed;
+    bool has_guardrail_failed; /* That callback was one. */
+    bool is_held; /* Guardrails have not let the last reply pass. */
+    uint32_t objector; /* The guardrail that turned it down just now, from 1; 0: none. */
+    uint32_t guardrail_retries;
+    uint32_t turned_down; /* Replies of this turn, ... */
+    uint32_t turned_down_in_all; /* ... and of all. */
+    bool is_asked_again; /* The last reply was turned down. */
     bool is_turn_refused; /* By a callback: the loop is over. */
     uint32_t inputs_accepted;
     uint32_t inputs_taken;
@@ -125,9 +132,19 @@ const char *ledger_add_input(struct ledger *ledger, const struct event *event);
 /* ledger_callbacks.c: a callback is asked; it has ended; it changed something; a model call that is
  * new follows callbacks; so does the end of a run. */
 const char *ledger_ask_callback(struct ledger *ledger, const struct event *event);
-void ledger_end_callback(struct ledger *ledger, const struct ledger_effect *callback, bool failed);
+void ledger_end_callback(struct ledger *ledger, const struct ledger_effect *callback,
+                         const struct outcome *outcome);
 const char *ledger_amend(struct ledger *ledger, const struct event *event);
 const char *ledger_begin_turn(struct ledger *ledger);
+/* ledger_guardrails.c: a model call is to judge a reply; what it or a function said of one. */
+const char *ledger_ask_judgement(const struct ledger *ledger, const struct event *event);
+/* Its verdict, its change, that all let the reply pass. */
+const char *ledger_add_guardrail(struct ledger *ledger, const struct event *event);
+void ledger_end_guardrail(struct ledger *ledger, const struct ledger_effect *callback,
+                          const struct outcome *outcome);
+/* A reply was turned down, by whomever; the run failed, by a guardrail or otherwise. */
+const char *ledger_reject_reply(struct ledger *ledger, const struct event *event);
+const char *ledger_fail(const struct ledger *ledger, const struct event *event);
 const char *ledger_complete(const struct ledger *ledger);
 /* A command has been decided in full. */
 const char *ledger_settle_callbacks(struct ledger *ledger, bool is_live);

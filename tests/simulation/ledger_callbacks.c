@@ -65,9 +65,11 @@ static const char *judge_place(const struct ledger *ledger, enum callback_phase 
     case CALLBACK_TOOL_END:
         LAW("a-call-ends-before-its-last-callbacks", !call->is_open && call->was_run);
         break;
+    case CALLBACK_REPLY:
+        LAW("guardrails-judge-a-reply", ledger->is_held && ledger->objector == 0);
+        return NULL;
     case CALLBACK_NONE:
     case CALLBACK_PHASE_COUNT:
-    case CALLBACK_PHASE_ROOM:
         break;
     }
     return NULL;
@@ -94,13 +96,19 @@ const char *ledger_ask_callback(struct ledger *ledger, const struct event *event
     }
     LAW("nothing-follows-a-callback-that-failed",
         !ledger->has_callback_failed || (ledger->is_turn_refused && phase == CALLBACK_RUN_END));
+    LAW("a-reply-is-judged-before-it-acts", !ledger->is_held || phase == CALLBACK_REPLY);
     return judge_place(ledger, phase, about);
 }
 
-void ledger_end_callback(struct ledger *ledger, const struct ledger_effect *callback, bool failed)
+void ledger_end_callback(struct ledger *ledger, const struct ledger_effect *callback,
+                         const struct outcome *outcome)
 {
     ledger->amends = 0;
-    if (failed) {
+    if (callback->phase == CALLBACK_REPLY) {
+        ledger_end_guardrail(ledger, callback, outcome);
+        return;
+    }
+    if (outcome->failed) {
         ledger->has_callback_failed = true;
         ledger->is_turn_refused = callback->phase == CALLBACK_TURN_START;
         return;

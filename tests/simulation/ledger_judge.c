@@ -155,6 +155,8 @@ const char *ledger_compare(const struct ledger *ledger, const struct run *run)
         run->output_tries == ledger->output_tries && run->outputs_rejected == ledger->rejections);
     LAW("state-callbacks", memcmp(run->callbacks, ledger->callbacks, sizeof(run->callbacks)) == 0);
     LAW("state-callbacks", run->is_turn_refused == ledger->is_turn_refused);
+    LAW("state-guardrails", run->guardrail_retries == ledger->guardrail_retries &&
+                                run->replies_rejected == ledger->turned_down);
     LAW("state-inputs", run->inputs_accepted == ledger->inputs_accepted);
     LAW("state-inputs",
         has_ended || run->inputs_open == ledger->inputs_accepted - ledger->inputs_taken);
@@ -217,6 +219,12 @@ static enum verdict answer_verdict(const struct ledger *ledger, const struct com
     bool is_model = effect->kind == EFFECT_MODEL;
     switch (command->kind) {
     case COMMAND_MODEL_REPLIED:
+    case COMMAND_REPLY_JUDGED:
+        if ((command->kind == COMMAND_REPLY_JUDGED) != (effect->phase == CALLBACK_REPLY)) {
+            return VERDICT_REFUSED;
+        }
+        return is_model && effect->retry_at_ms == 0 && !effect->awaits_admission ? VERDICT_OK
+                                                                                 : VERDICT_REFUSED;
     case COMMAND_MODEL_FAILED:
     case COMMAND_MODEL_REISSUE:
         return is_model && effect->retry_at_ms == 0 && !effect->awaits_admission ? VERDICT_OK
@@ -335,6 +343,8 @@ const char *ledger_settle(struct ledger *ledger)
     bool is_live = ledger->is_started && ledger->ended == EVENT_NONE;
     LAW("only-ended-runs-return-inputs", !is_live || ledger->inputs_returned == 0);
     LAW("who-takes-an-input-asks-its-model", !ledger->is_steered);
+    LAW("who-objects-turns-down", !is_live || ledger->objector == 0);
+    LAW("what-was-turned-down-is-asked-for-again", !is_live || !ledger->is_asked_again);
     LAW("live-runs-owe-something", !is_live || ledger->open_count > 0);
     for (uint32_t id = 1; is_live && id <= ledger->effect_count; id++) {
         const struct ledger_effect *effect = &ledger->effects[id];

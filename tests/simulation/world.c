@@ -14,7 +14,7 @@
 
 enum {
     HOSTILE_MS = 90000,
-    CALM_MS = 3600000, /* Longer than any run's deadline, and its code's longest sleeps. */
+    CALM_MS = 7200000, /* Longer than any run's deadline, and its code's longest sleeps. */
     DELETING_MS = 600000,
     TICKS_MAX = 400000,
     SLEEP_MS = 20000,

@@ -368,6 +368,7 @@ struct sim_call {
     size_t text_len;
     uint32_t turn;
     bool is_beside_failure; /* It is answered while the store fails. */
+    bool is_judgement; /* Of a reply, for a guardrail. */
     bool is_structured; /* An answer that fits a schema is asked for. */
 };
 

@@ -46,10 +46,16 @@ const struct agent_definition *world_definition(struct world *world, unsigned ve
                                             .at_most_once = rows[i].at_most_once};
     }
     static const struct callback callbacks[] = {
-        {CALLBACK_RUN_START, {"check", 5}, 0},   {CALLBACK_TURN_START, {"check", 5}, 0},
-        {CALLBACK_TOOL_START, {"check", 5}, 0},  {CALLBACK_TOOL_START, {"trim", 4}, 90000},
-        {CALLBACK_TOOL_END, {"trim", 4}, 0},     {CALLBACK_TURN_END, {"check", 5}, 0},
-        {CALLBACK_RUN_END, {"check", 5}, 60000}, {CALLBACK_RUN_END, {"trim", 4}, 0},
+        {.phase = CALLBACK_RUN_START, .name = {"check", 5}, .timeout_ms = 0},
+        {.phase = CALLBACK_TURN_START, .name = {"check", 5}, .timeout_ms = 0},
+        {.phase = CALLBACK_TOOL_START, .name = {"check", 5}, .timeout_ms = 0},
+        {.phase = CALLBACK_TOOL_START, .name = {"trim", 4}, .timeout_ms = 90000},
+        {.phase = CALLBACK_TOOL_END, .name = {"trim", 4}, .timeout_ms = 0},
+        {.phase = CALLBACK_TURN_END, .name = {"check", 5}, .timeout_ms = 0},
+        {.phase = CALLBACK_RUN_END, .name = {"check", 5}, .timeout_ms = 60000},
+        {.phase = CALLBACK_RUN_END, .name = {"trim", 4}, .timeout_ms = 0},
+        {.phase = CALLBACK_REPLY, .name = {"check", 5}, .timeout_ms = 0},
+        {.phase = CALLBACK_REPLY, .prompt = {"Be kind.", 8}},
     };
     struct agent_definition *definition = arena_zalloc(&world->arena, sizeof(*definition));
     *definition = (struct agent_definition){
@@ -66,6 +72,7 @@ const struct agent_definition *world_definition(struct world *world, unsigned ve
         .output_retries = version % 4 == 1 ? 1 : 2,
         .callbacks = callbacks,
         .callback_count = version % 3 == 2 ? COUNT_OF(callbacks) : 0,
+        .guardrail_retries = 2,
     };
     return definition;
 }

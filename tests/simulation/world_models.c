@@ -55,12 +55,18 @@ static uint32_t open_call(const struct sim_run *run)
     return run->ledger.ended == EVENT_NONE ? id : 0;
 }
 
+/* All that its model has said, what guardrails turned down included. */
+static uint32_t replies_of(const struct sim_run *run)
+{
+    return run->ledger.replies + run->ledger.turned_down_in_all;
+}
+
 static bool may_ask(const struct sim_run *run, const struct model_request *request)
 {
     uint32_t id = open_call(run);
     return id != 0 && run->ledger.effects[id].attempt == request->attempt &&
-           run->ledger.effects[id].retry_at_ms == 0 &&
-           run->ledger.replies == count_turns(request) && run->calls_seen[id] < request->attempt;
+           run->ledger.effects[id].retry_at_ms == 0 && replies_of(run) == count_turns(request) &&
+           run->calls_seen[id] < request->attempt;
 }
 
 /* A fork begins with the same words as the run it was made from. */
@@ -78,6 +84,20 @@ static struct sim_run *find_caller(struct world *world, const struct model_reque
     }
     buf_fini(&marker);
     return found;
+}
+
+/* Whose reply it is says its name in the log: what is judged are no words of the run's start. */
+static struct sim_run *find_judged(struct world *world, const struct model_request *request)
+{
+    char id[UUID_TEXT_BYTES];
+    for (size_t i = 0; i < world->run_count; i++) {
+        uuid_format(world->runs[i]->id, id);
+        if (request->log_name.len > 0 &&
+            memmem(request->log_name.ptr, request->log_name.len, id, strlen(id)) != NULL) {
+            return world->runs[i];
+        }
+    }
+    return NULL;
 }
 
 /* Then nobody knows here which of them has asked. */
@@ -98,7 +118,8 @@ static struct sim_run *judge_start(struct world *world, const struct model_reque
     if (!world_is_well(world)) {
         return NULL;
     }
-    struct sim_run *run = find_caller(world, request);
+    struct sim_run *run =
+        request->judgement > 0 ? find_judged(world, request) : find_caller(world, request);
     world_expect(world, run != NULL, "acts-follow-their-commit");
     if (run == NULL) {
         return NULL;
@@ -111,11 +132,17 @@ static struct sim_run *judge_start(struct world *world, const struct model_reque
     const struct ledger_effect *effect = &run->ledger.effects[id];
     world_expect(world, request->attempt == effect->attempt, "acts-follow-their-commit");
     world_expect(world, effect->retry_at_ms == 0, "calls-that-back-off-are-not-made");
-    world_expect(world, count_turns(request) == run->ledger.replies, "a-call-knows-all-turns");
+    world_expect(world, (effect->phase == CALLBACK_REPLY) == (request->judgement > 0),
+                 "a-judgement-is-asked-for-as-one");
+    world_expect(world, request->judgement > 0 || count_turns(request) == replies_of(run),
+                 "a-call-knows-all-turns");
     world_expect(world, run->calls_seen[id] < request->attempt, "one-call-per-attempt");
     world_expect(world, run->replied_life[id] != world->life || has_copies(world, run),
                  "a-reply-is-paid-for-once");
     run->calls_seen[id] = request->attempt;
+    if (request->judgement > 0) {
+        return run;
+    }
     unsigned version = request->system.len == 0 ? 99 : (unsigned)(request->system.ptr[0] - '0');
     world_expect(
         world, version < world->definition_count && world->definitions[version] == run->definition,
@@ -135,14 +162,16 @@ static void judge_feedback(struct world *world, const struct sim_run *run,
         if (message->role == MODEL_ROLE_USER && message->is_amid && !is_input) {
             count++;
             world_expect(world,
-                         request->messages[i - 1].role == MODEL_ROLE_ASSISTANT &&
+                         (request->messages[i - 1].role == MODEL_ROLE_ASSISTANT ||
+                          run->ledger.turned_down_in_all > 0) &&
                              message->blocks[0].text.len > 0,
                          "feedback-stands-behind-its-answer");
         }
     }
     world_expect(world, (run->ledger.output_tries > 0) == (request->output_schema_json.len > 0),
                  "a-schema-is-judged-by");
-    world_expect(world, count == run->ledger.rejections, "a-model-is-told-of-each-rejection");
+    world_expect(world, count == run->ledger.rejections + run->ledger.turned_down_in_all,
+                 "a-model-is-told-of-each-rejection");
     world->counts.rejections += run->ledger.is_rejected;
 }
 
@@ -259,6 +288,15 @@ static const char *const answers[] = {
     "[" WORLD_OUTPUT "]",
 };
 
+/* Of a judge; one says nothing that can be understood. */
+static const char *const verdicts[] = {
+    "{\"passed\":true,\"reason\":\"\"}",
+    "```json\n{\"passed\":true}\n```",
+    "{\"passed\":true,\"reason\":\"kind\"}",
+    "{\"passed\":false,\"reason\":\"rude\"}",
+    "It is kind.",
+};
+
 bool world_output_fits(str text)
 {
     return str_is(text, answers[0]) || str_is(text, answers[1]);
@@ -277,7 +315,10 @@ static void answer_reply(struct world *world, struct sim_call *call)
     world_model_text(call->text_seed, 0, call->text_len, text);
     blocks[0] =
         (struct model_block){.kind = MODEL_BLOCK_TEXT, .text = str_make(text, call->text_len)};
-    if (call->is_structured && world_below(world, 100) < 70) {
+    wants_tools = wants_tools && !call->is_judgement;
+    if (call->is_judgement) {
+        blocks[0].text = str_of(verdicts[world_below(world, world->calm ? 3 : COUNT_OF(verdicts))]);
+    } else if (call->is_structured && world_below(world, 100) < 70) {
         blocks[0].text = str_of(answers[world_below(world, COUNT_OF(answers))]);
     }
     struct model_reply reply = {
@@ -294,7 +335,8 @@ static void answer_reply(struct world *world, struct sim_call *call)
     }
     world_say(world, "provider: replies to %.6s.. turn %u%s", call->run->marker.ptr, call->turn,
               call->is_over ? ", late" : "");
-    call->run->replied_life[call->effect] = call->is_over ? 0 : world->life;
+    bool is_none = call->is_judgement && str_is(blocks[0].text, "It is kind.");
+    call->run->replied_life[call->effect] = call->is_over || is_none ? 0 : world->life;
     sink(world).done(sink(world).context, call->call, &reply);
 }
 
@@ -385,7 +427,8 @@ static void start(void *self, uint64_t number, const struct model_request *reque
     }
     world_expect(world, !world->partition->requests.is_draining, "who-drains-begins-no-call");
     judge_results(world, request);
-    if (!has_copies(world, run)) { /* Else it may be another's, and of other facts. */
+    if (request->judgement == 0 &&
+        !has_copies(world, run)) { /* Else it may be another's, and of other facts. */
         judge_feedback(world, run, request);
         judge_amended(world, run, request);
         laws_judge_inputs(world, run, request);
@@ -401,6 +444,7 @@ static void start(void *self, uint64_t number, const struct model_request *reque
         .effect = open_call(run),
         .number = ++world->call_number,
         .turn = turn,
+        .is_judgement = request->judgement > 0,
         .is_structured = request->output_schema_json.len > 0,
         .text_seed = world_text_seed(world, run->marker, turn, request->attempt),
         .text_len = world_below(world, TEXT_BYTES_MAX),

@@ -829,6 +829,12 @@ MUTANTS = {
         "return language == 0 || language == language_of(offered);":
             "return language == 0 || offered != 0;",
     }),
+    "held_text_shown": ("Text is streamed that guardrails have not let pass.", {
+        "if (run != NULL && !is_held) {": "(void)is_held; if (run != NULL) {",
+    }),
+    "judged_for_another": ("The model is asked for a turn where it is to judge.", {
+        "if (!effect_is_judgement(effect)) {": "if (true) {",
+    }),
     "lost_tasks_not_named": ("A host that dials again is not told what it lost.", {
         "lost[lost_count++] = hello->held[i];": "lost[lost_count] = hello->held[i];",
     }),

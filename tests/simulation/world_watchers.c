@@ -246,6 +246,8 @@ static void see_text(struct sim_follow *follow, struct seen *seen, const struct 
     const struct ledger_effect *effect = ledger_open(&run->ledger, shown->effect);
     world_expect(world, effect != NULL && effect->attempt == shown->attempt,
                  "text-is-of-the-call-in-flight");
+    world_expect(world, run->ledger.callbacks[CALLBACK_REPLY] == 0,
+                 "text-is-held-until-guardrails-let-it-pass");
     static char wanted[SHOWN_TEXT_MAX];
     uint64_t seed = world_text_seed(world, run->marker, run->ledger.replies, shown->attempt);
     world_model_text(seed, begin, shown->text_len, wanted);

@@ -114,7 +114,7 @@ void sim_work_begin(struct sim_host *host, struct sim_task *task, const struct h
     task->given_ms = world->time_ms;
     task->is_cancelled = given->is_cancelling;
     write_code(world, task);
-    bool is_one_of_many = run->is_by_machine || run->marker.ptr[1] == 'q';
+    bool is_one_of_many = run->is_by_machine || run->marker.ptr[1] == 'q' || task->is_callback;
     task->op_count = is_one_of_many && task->op_count > 2 ? 2 : task->op_count;
     take_steps(world, task, given);
     sim_work_later(host, task);
@@ -326,8 +326,14 @@ static void draw_decision(struct world *world, const struct sim_task *task,
     if (!message->outcome.failed || world_below(world, 100) < 50) {
         message->outcome = (struct outcome){0};
     }
+    if (task->phase == CALLBACK_REPLY && !world->calm && world_below(world, 100) < 25) {
+        message->outcome = (struct outcome){.failed = true,
+                                            .error_type = STR(ENGINE_REPLY_REJECTED),
+                                            .error_message = STR("too much")};
+    }
     if (!message->outcome.failed && may_change && world_below(world, 2) == 0) {
         message->outcome.value = task->phase == CALLBACK_RUN_START    ? task->input
+                                 : task->phase == CALLBACK_REPLY      ? STR("{\"content\":\"{}\"}")
                                  : task->phase == CALLBACK_TOOL_START ? STR("{\"amended\":1}")
                                                                       : STR("\"amended\"");
     }

@@ -42,6 +42,7 @@ from .errors import (
     WorkflowTimeoutError,
 )
 from .event import BatchEventPayload, EventData, EventPayload
+from .guardrail import GuardrailAction, GuardrailContext, GuardrailResult, guardrail
 from .handle import ExecutionHandle
 from .history import History
 from .hook import HookAction, HookContext, HookResult, hook
@@ -94,6 +95,9 @@ __all__ = [
     "Execution",
     "ExecutionCancelledError",
     "ExecutionHandle",
+    "GuardrailAction",
+    "GuardrailContext",
+    "GuardrailResult",
     "History",
     "HistoryEvent",
     "HookAction",
@@ -142,6 +146,7 @@ __all__ = [
     "events",
     "get_all_workflows",
     "get_workflow",
+    "guardrail",
     "hook",
     "max_steps",
     "max_tokens",

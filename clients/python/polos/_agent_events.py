@@ -39,6 +39,10 @@ class Narrator:
     settled: set[int] = field(default_factory=set)  # waits whose suspensions are left out
     _effects: dict[int, _Effect] = field(default_factory=dict)
     _calls: dict[int, dict[str, Any]] = field(default_factory=dict)  # tool tasks by effect
+    _judgements: set[int] = field(default_factory=set)  # model calls for guardrails
+    _held: history_pb2.ModelReplied | None = None  # guardrails judge it
+    _held_by: _Effect | None = None
+    _is_again: bool = False  # guardrails turned the turn's reply down
     _callbacks: set[int] = field(default_factory=set)  # effects
     _waits: dict[int, str] = field(default_factory=dict)  # keys of suspensions by effect
     _results: list[dict[str, Any]] = field(default_factory=list)  # of the turn
@@ -98,6 +102,12 @@ class Narrator:
             yield from self._model_requested(fact)
         elif kind == "model_replied":
             yield from self._model_replied(fact)
+        elif kind == "reply_amended" and self._held is not None:
+            self._held.message.CopyFrom(fact.reply_amended.message)
+        elif kind == "reply_passed":
+            yield from self._reply_passed()
+        elif kind == "reply_rejected" and fact.reply_rejected.guardrail:
+            self._held, self._is_again = None, True
         elif kind == "model_failed":
             self._failure = fact.model_failed.error
         elif kind == "task_requested":
@@ -110,8 +120,15 @@ class Narrator:
     def _model_requested(
         self, fact: history_pb2.HistoryEvent
     ) -> Iterator[tuple[str, dict[str, Any]]]:
+        if fact.model_requested.guardrail:
+            self._judgements.add(fact.effect_id)
+            return
         if fact.effect_id in self._effects:
             yield from self._new_attempt(self._effects[fact.effect_id], fact.attempt)
+            return
+        if self._is_again:  # the turn goes on
+            self._is_again = False
+            self._effects[fact.effect_id] = _Effect(step=self._step, attempt=fact.attempt)
             return
         time_ms = fact.time.ToMilliseconds()
         yield from self._finish_step(time_ms)
@@ -129,11 +146,24 @@ class Narrator:
         if effect.done:
             return
         yield from self._new_attempt(effect, fact.attempt)
-        parts = fact.model_replied.message.parts
+        if fact.model_replied.is_judged:
+            self._held, self._held_by = fact.model_replied, effect
+            return
+        yield from self._told(effect, fact.model_replied)
+
+    def _reply_passed(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        if self._held is not None and self._held_by is not None:
+            held, self._held = self._held, None
+            yield from self._told(self._held_by, held)
+
+    def _told(
+        self, effect: _Effect, replied: history_pb2.ModelReplied
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        parts = replied.message.parts
         text = "".join(part.text for part in parts) or "".join(part.refusal for part in parts)
         yield from self._shown_so_far(effect, text, final=True)
         effect.done = True
-        self._reply = {"content": text, "usage": _usage(fact.model_replied.usage)}
+        self._reply = {"content": text, "usage": _usage(replied.usage)}
         for part in parts:
             if part.WhichOneof("part") == "tool_call":
                 yield "tool_call", _tool_call_data(effect.step, part.tool_call)

@@ -19,9 +19,8 @@ from ._wire.channel import Wire
 from ._wire.endpoint import Endpoint
 from ._wire.errors import unreachable
 from ._wire.methods import QUEUE_GET, QUEUE_PUT, REGISTER
-from .agent import Agent
+from .agent import Agent, AgentCallback
 from .errors import NotFoundError
-from .hook import AgentHook
 from .host import Host, quiet
 from .tool import Tool
 from .v1 import agents_pb2, common_pb2, definitions_pb2, history_pb2, host_pb2, queues_pb2
@@ -62,7 +61,7 @@ class Connection:
         """Returns when the server knows the agent and a host here offers its tools."""
         async with self._lock:
             self._agents[agent.id] = agent
-            if agent.tools or agent.hooks or _registry.queues:  # a host defines the queues
+            if agent.tools or agent.callbacks or _registry.queues:  # a host defines the queues
                 await self._in_time(self._offer(agent.tools), give_up_at)
             await self._register(agent, give_up_at)
 
@@ -147,7 +146,7 @@ class Connection:
             slots=self._slots,
             prepare=self._prepare,
             prepare_queue=self.ready_for_queue,
-            resolve_hook=self._resolve_hook,
+            resolve_callback=self._resolve_callback,
         )
         try:
             await host.start()
@@ -171,10 +170,10 @@ class Connection:
         own = next((t for t in agent.tools if t.id == task.name), None) if agent else None
         return own or _registry.tools.get(task.name)
 
-    def _resolve_hook(self, task: host_pb2.Task) -> tuple[Agent, AgentHook] | None:
-        """The agent and its hook for a task."""
+    def _resolve_callback(self, task: host_pb2.Task) -> tuple[Agent, AgentCallback] | None:
+        """The agent and its hook or guardrail for a task."""
         agent = self._agents.get(task.agent_id) or _registry.agents.get(task.agent_id)
-        found = agent.hook(task.name) if isinstance(agent, Agent) else None
+        found = agent.callback(task.name) if isinstance(agent, Agent) else None
         return (agent, found) if isinstance(agent, Agent) and found is not None else None
 
     # ---- the end ----
@@ -260,11 +259,11 @@ def _everything(
 
 def _callbacks(agents: Iterable[StartableAgent]) -> tuple[host_pb2.CallbackOffer, ...]:
     offers = {
-        (agent.id, hook.name): host_pb2.CallbackOffer(
-            kind=common_pb2.RUN_KIND_AGENT, name=agent.id, callback=hook.name
+        (agent.id, each.name): host_pb2.CallbackOffer(
+            kind=common_pb2.RUN_KIND_AGENT, name=agent.id, callback=each.name
         )
         for agent in agents
-        for hook in agent.hooks
+        for each in agent.callbacks
     }
     return tuple(offers.values())
 

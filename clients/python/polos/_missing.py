@@ -5,12 +5,12 @@ MISSING = frozenset(
     AgentStreamHandle AskUserField AskUserFieldOption AskUserInput Channel
     ChannelContext ChannelOutputMode DockerConfig DockerEnvironment DockerEnvironmentConfig
     E2BEnvironmentConfig EnvironmentInfo ExecOptions ExecResult ExecToolConfig ExecutedToolConfig
-    ExecutionEnvironment GlobOptions GrepMatch GrepOptions GuardrailContext GuardrailResult
+    ExecutionEnvironment GlobOptions GrepMatch GrepOptions
     HasTextConfig LocalEnvironment LocalEnvironmentConfig
     ManagedSandbox SandboxManager SandboxToolsConfig SlackChannel SlackChannelConfig
     StopConditionContext SuspendNotification ToolApproval WebSearchFunction WebSearchOptions
     WebSearchResult WebSearchResultItem WebSearchToolConfig Worker create_ask_user_tool
-    create_web_search_tool executed_tool guardrail has_text sandbox_tools stop_condition
+    create_web_search_tool executed_tool has_text sandbox_tools stop_condition
     """.split()
 )
 INSTEAD = {

@@ -44,8 +44,8 @@ class AnsweringAgent(Protocol):
 class StartableAgent(AnsweringAgent, Protocol):
     """One that this process defines."""
 
-    hooks: list[Any]
+    callbacks: list[Any]
 
     def definition(self) -> definitions_pb2.AgentDefinition: ...
 
-    def hook(self, name: str) -> Any: ...
+    def callback(self, name: str) -> Any: ...

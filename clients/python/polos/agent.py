@@ -17,6 +17,7 @@ from ._execution.starts import AgentRunConfig
 from ._starter import Starter
 from .errors import UnsupportedFeatureError
 from .handle import ExecutionHandle
+from .guardrail import AgentGuardrail, guardrail_definition, guardrails_of
 from .hook import AgentHook, hooks_of
 from .queue import Queue, default_name, name_of
 from .stop_conditions import combined
@@ -30,6 +31,8 @@ Input = str | list[dict[str, Any]]
 
 
 T = TypeVar("T", default=str)
+
+AgentCallback = AgentHook | AgentGuardrail
 
 
 class Agent(Workflow[Any, AgentResult[T]], Generic[T]):
@@ -59,6 +62,9 @@ class Agent(Workflow[Any, AgentResult[T]], Generic[T]):
             The server judges it by its JSON Schema.
         on_start, on_end, on_agent_step_start, on_agent_step_end, on_tool_start, on_tool_end:
             functions of (ctx, hook_ctx), or lists of them, that the run asks there; see @hook.
+        guardrails: functions of (ctx, guardrail_ctx) and sentences, or one of them: they judge each
+            reply before its tools are called and before its text is streamed; see @guardrail.
+        guardrail_max_retries: how often a turn's reply that they turn down is asked for again.
         output_retries: how often an answer that does not fit is asked for again, with what is
             wrong, before the run fails with OUTPUT_INVALID; None: once; at most 10.
 
@@ -100,8 +106,6 @@ class Agent(Workflow[Any, AgentResult[T]], Generic[T]):
     ) -> None:
         refuse(
             "Agent",
-            guardrails=guardrails,
-            guardrail_max_retries=None if guardrail_max_retries == 2 else guardrail_max_retries,
             compaction=compaction,
             channels=channels,
             conversation_history=conversation_history,
@@ -133,6 +137,12 @@ class Agent(Workflow[Any, AgentResult[T]], Generic[T]):
             on_tool_start=on_tool_start,
             on_tool_end=on_tool_end,
         )
+        self.guardrails = guardrails_of(self.id, guardrails)
+        self.guardrail_max_retries = guardrail_max_retries
+        self.callbacks: list[AgentCallback] = [
+            *self.hooks,
+            *(each for each in self.guardrails if isinstance(each, AgentGuardrail)),
+        ]
         self._definition = self._define()
         _registry.agents[self.id] = self
 
@@ -146,12 +156,12 @@ class Agent(Workflow[Any, AgentResult[T]], Generic[T]):
         """As the server stores it."""
         return self._definition
 
-    def hook(self, name: str) -> AgentHook | None:
-        """Its hook of this name, as its definition has it."""
-        return next((each for each in self.hooks if each.name == name), None)
+    def callback(self, name: str) -> AgentCallback | None:
+        """Its hook or guardrail of this name, as its definition has it."""
+        return next((each for each in self.callbacks if each.name == name), None)
 
     def config(self) -> AgentConfig:
-        """As its hooks are told of it."""
+        """As its hooks and guardrails are told of it."""
         told = self._definition
         schema = self.output_schema
         return AgentConfig(
@@ -173,6 +183,7 @@ class Agent(Workflow[Any, AgentResult[T]], Generic[T]):
             provider_llm_api=self.provider_llm_api,
             output_schema=json.loads(told.output_schema_json) if schema else None,
             output_schema_name=None if schema is None else schema.__name__,
+            guardrail_max_retries=self.guardrail_max_retries,
         )
 
     def _define(self) -> definitions_pb2.AgentDefinition:
@@ -202,6 +213,8 @@ class Agent(Workflow[Any, AgentResult[T]], Generic[T]):
             output_retries=self.output_retries,
             queue=self.queue,
             hooks=[each.definition() for each in self.hooks],
+            guardrails=[guardrail_definition(each) for each in self.guardrails],
+            guardrail_max_retries=self.guardrail_max_retries if self.guardrails else None,
         )
 
     async def run(  # type: ignore[override]

@@ -98,9 +98,10 @@ class Words:
             "INPUT_RETURNED": lambda e: (
                 f"the model is not told input {one_line(e.data.get('input_id'))}: the run ends"
             ),
-            "REPLY_REJECTED": lambda e: self._value(
-                e.data.get("feedback"), "the answer does not fit its schema; the model is told: "
-            ),
+            "REPLY_REJECTED": self._reply_rejected,
+            "REPLY_AMENDED": lambda e: "a guardrail changed the reply",
+            "REPLY_JUDGED": self._reply_judged,
+            "REPLY_PASSED": lambda e: "all guardrails let the reply pass",
             "INPUT_AMENDED": lambda e: self._value(
                 e.data.get("input"), "a hook changed what the model is told of the input: "
             ),
@@ -197,6 +198,17 @@ class Words:
         )
 
     # ---- tasks and steps ----
+
+    def _reply_rejected(self, event: HistoryEvent) -> str:
+        by = event.data.get("guardrail")
+        what = "the answer does not fit its schema"
+        if by:
+            what = f"guardrail {_quoted(by)} turned the reply down"
+        return self._value(event.data.get("feedback"), f"{what}; the model is told: ")
+
+    def _reply_judged(self, event: HistoryEvent) -> str:
+        verdict = "passes" if event.data.get("passed") else "does not pass"
+        return self._value(event.data.get("reason"), f"a model judged the reply, which {verdict}: ")
 
     def _task_requested(self, event: HistoryEvent) -> str:
         data = event.data

@@ -63,7 +63,7 @@ from ._session.machine import (
 from ._wire.channel import FIRST_CONTACT_SECONDS, Wire
 from ._wire.errors import backoff, error_from, unreachable
 from ._wire.methods import RUN_GET, TOOL_CONNECT
-from .agent import Agent
+from .agent import Agent, AgentCallback
 from .context import AgentContext, WorkflowContext
 from .errors import (
     ExecutionCancelledError,
@@ -77,10 +77,9 @@ from .errors import (
     UnavailableError,
     UnsupportedFeatureError,
 )
-from .hook import AgentHook
 from .tool import Tool
 from .types import Step
-from .v1 import history_pb2, host_pb2, runs_pb2, steps_pb2
+from .v1 import definitions_pb2, history_pb2, host_pb2, runs_pb2, steps_pb2
 from .workflow import InputError, Workflow
 
 log = logging.getLogger("polos")
@@ -89,7 +88,7 @@ Stream = grpc.aio.StreamStreamCall[
     host_pb2.ToolServiceConnectRequest, host_pb2.ToolServiceConnectResponse
 ]
 Resolve = Callable[[host_pb2.Task], Workflow | None]
-ResolveHook = Callable[[host_pb2.Task], tuple[Agent, AgentHook] | None]
+ResolveCallback = Callable[[host_pb2.Task], tuple[Agent, AgentCallback] | None]
 Prepare = Callable[[Any], Awaitable[None]]
 PrepareQueue = Callable[[str], Awaitable[None]]
 
@@ -212,11 +211,11 @@ class Host:
         slots: int,
         prepare: Prepare | None = None,
         prepare_queue: PrepareQueue | None = None,
-        resolve_hook: ResolveHook | None = None,
+        resolve_callback: ResolveCallback | None = None,
     ) -> None:
         self._wire = wire
         self._resolve = resolve
-        self._resolve_hook = resolve_hook
+        self._resolve_callback = resolve_callback
         self._session = Session(
             host_id=f"{socket.gethostname()[:64]}-{os.getpid()}-{uuid.uuid4().hex[:12]}",
             deployment=deployment,
@@ -628,18 +627,18 @@ class Host:
     async def _decision(
         self, task: host_pb2.Task, execution: Execution, what: str
     ) -> history_pb2.CallbackOutcome:
-        """What a hook decides."""
-        found = self._resolve_hook(task) if self._resolve_hook else None
+        """What a hook or a guardrail decides."""
+        found = self._resolve_callback(task) if self._resolve_callback else None
         if found is None:
             raise UnknownTaskError(f"this host does not have {what}")
-        agent, hook = found
+        agent, callback = found
         ctx = AgentContext(
             task, execution, deployment_id=self._session.deployment, workflow_type="agent"
         )
         ctx.workflow_id = task.agent_id
         await execution.begin(None)
-        with trace.span(f"hook {task.name}", _about(task), root_id=ctx.root_execution_id):
-            decided = await hook.decide(ctx, task, agent.config(), self._steps_of)
+        with trace.span(what, _about(task), root_id=ctx.root_execution_id):
+            decided = await callback.decide(ctx, task, agent.config(), self._steps_of)
         execution.check_complete()
         return decided
 
@@ -767,7 +766,9 @@ def _named(error: PolosError, offers: Offers) -> PolosError:
 
 def _what(task: host_pb2.Task) -> str:
     kind = "tool" if task.kind == history_pb2.TASK_KIND_TOOL else "workflow"
-    kind = "hook" if task.kind == history_pb2.TASK_KIND_CALLBACK else kind
+    if task.kind == history_pb2.TASK_KIND_CALLBACK:
+        is_guardrail = task.callback.phase == definitions_pb2.CALLBACK_PHASE_REPLY
+        kind = "guardrail" if is_guardrail else "hook"
     return f"{kind} {task.name!r}"
 
 

@@ -43,11 +43,11 @@ def scripted(id: str, **more) -> Agent:
 
 
 def test_a_name_that_is_not_there_is_missing_as_any_other():
-    assert not hasattr(polos, "guardrail")
+    assert not hasattr(polos, "sandbox_tools")
     with pytest.raises(ImportError):
-        exec("from polos import guardrail", {})
-    with pytest.raises(NotImplementedError, match="polos.guardrail is not supported"):
-        polos.guardrail  # noqa: B018
+        exec("from polos import sandbox_tools", {})
+    with pytest.raises(NotImplementedError, match="polos.sandbox_tools is not supported"):
+        polos.sandbox_tools  # noqa: B018
 
 
 def test_the_package_writes_its_log_to_a_file(tmp_path: Path):

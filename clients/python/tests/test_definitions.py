@@ -98,8 +98,6 @@ def test_what_is_no_tool_is_refused():
 
 
 UNSUPPORTED = {
-    "guardrails": "be nice",
-    "guardrail_max_retries": 5,
     "compaction": {},
     "channels": ["slack"],
     "provider_llm_api": "realtime",

@@ -74,6 +74,27 @@ static status add_turn(struct account *account, const struct event *event)
     return STATUS_OK;
 }
 
+/* What a guardrail made of the last turn's reply takes its place. */
+static status amend_turn(struct account *account, const struct event *event)
+{
+    struct event replied = {.kind = EVENT_MODEL_REPLIED};
+    assert(event->kind == EVENT_REPLY_AMENDED);
+    if (account->last == NULL) {
+        return STATUS_OK;
+    }
+    replied.model_replied.reply = event->reply_amended.reply;
+    replied.model_replied.usage = account->last->usage;
+    account->last = account->last->before;
+    return add_turn(account, &replied);
+}
+
+static void drop_turn(struct account *account, const struct event *event)
+{
+    if (event->reply_rejected.by == REJECTED_BY_GUARDRAIL && account->last != NULL) {
+        account->last = account->last->before;
+    }
+}
+
 static void add_task(struct turn *turn, const struct event *event)
 {
     assert(event->kind == EVENT_TASK_REQUESTED);
@@ -115,6 +136,10 @@ static bool add_event(void *context, uint32_t seq, const struct event *event)
         add_task(account->last, event);
     } else if (event->kind == EVENT_TASK_SETTLED || event->kind == EVENT_RESULT_AMENDED) {
         add_result(account->last, event);
+    } else if (event->kind == EVENT_REPLY_AMENDED) {
+        account->status = amend_turn(account, event);
+    } else if (event->kind == EVENT_REPLY_REJECTED) {
+        drop_turn(account, event);
     } else if (event->kind == EVENT_RUN_COMPLETED) {
         account->stop_reason = event->run_completed.stop_reason;
     }
@@ -126,7 +151,8 @@ static status add_record(struct account *account, str record)
     static const uint64_t kinds =
         JOURNAL_KIND(EVENT_MODEL_REPLIED) | JOURNAL_KIND(EVENT_TASK_REQUESTED) |
         JOURNAL_KIND(EVENT_TASK_SETTLED) | JOURNAL_KIND(EVENT_RUN_COMPLETED) |
-        JOURNAL_KIND(EVENT_RESULT_AMENDED);
+        JOURNAL_KIND(EVENT_RESULT_AMENDED) | JOURNAL_KIND(EVENT_REPLY_AMENDED) |
+        JOURNAL_KIND(EVENT_REPLY_REJECTED);
     TRY(journal_record(record, kinds, account->arena, add_event, account));
     return account->status;
 }

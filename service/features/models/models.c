@@ -8,13 +8,13 @@
 
 #include <stdlib.h>
 
-#include "service/agents/output.h"
 #include "service/agents/transcript.h"
 #include "service/base/array.h"
 #include "service/base/sys.h"
 #include "service/features/definitions/definitions.h"
 #include "service/features/lines/lines.h"
 #include "service/features/models/lost_calls.h"
+#include "service/features/models/replies.h"
 #include "service/features/watchers/watchers.h"
 #include "service/partition/commands.h"
 #include "service/partition/state.h"
@@ -214,8 +214,7 @@ static void perform_call(struct partition *partition, const struct act *act)
     struct definition *definition;
     status built = definition_of(partition, run, &definition);
     if (status_is_ok(built)) {
-        built = transcript_request(&definition->agent, run->records, run->record_count,
-                                   &partition->scratch, &request);
+        built = replies_request(partition, run, effect, &definition->agent, &request);
     }
     if (!status_is_ok(built) && store_may_pass(built)) {
         runs_recover_later(partition, run, partition->now_ms + READ_AGAIN_MS);
@@ -267,17 +266,13 @@ static void handle_delta(struct partition *partition, struct request *request)
     struct model_slot *slot = find_call(models_of(partition), delta->call);
     if (slot != NULL) {
         struct live_run *run = runs_find(partition, slot->run);
-        if (run != NULL) {
+        /* What guardrails judge is shown when they let it pass. */
+        bool is_held = run != NULL && run->state.callbacks[CALLBACK_REPLY] > 0;
+        if (run != NULL && !is_held) {
             watch_delta(partition, run, slot->effect, slot->attempt, delta->kind + 1u, delta->text);
         }
     }
     request_answer(partition, request, NULL);
-}
-
-static str origin_of(const struct agent_definition *agent, struct arena *arena)
-{
-    return arena_printf(arena, STR_FMT "/" STR_FMT, STR_ARG(agent->provider),
-                        STR_ARG(agent->model));
 }
 
 static void perform_reply(struct partition *partition, const struct act *act)
@@ -307,9 +302,8 @@ static const struct act_kind reply_act = {
 static void submit_reply(struct partition *partition, struct live_run *run,
                          struct done_request *done)
 {
-    const struct model_reply *reply = done->reply;
     struct arena *arena = &done->request.arena;
-    assert(reply != NULL && uuid_equal(done->request.run, run->state.id));
+    assert(done->reply != NULL && uuid_equal(done->request.run, run->state.id));
     struct definition *definition;
     status found = definition_of(partition, run, &definition);
     bool is_awaited = !engine_is_terminal(&run->state);
@@ -323,29 +317,12 @@ static void submit_reply(struct partition *partition, struct live_run *run,
         fail_call(partition, run, done->effect, done->attempt, "DEFINITION_MISSING", found.why);
         return;
     }
-    struct command command = {
-        .kind = COMMAND_MODEL_REPLIED,
-        .effect = done->effect,
-        .attempt = done->attempt,
-    };
-    transcript_judge_calls(&definition->agent, reply, arena, &command.model_replied.calls,
-                           &command.model_replied.call_count, &command.model_replied.stop);
-    command.model_replied.misfit =
-        output_misfit(&definition->agent, reply, arena, &command.model_replied.feedback);
-    struct buf packed = {0};
-    transcript_pack_reply(reply, origin_of(&definition->agent, arena), &packed);
-    command.model_replied.reply = buf_str(&packed);
-    command.model_replied.usage = (struct engine_usage){
-        .input = reply->usage.input,
-        .output = reply->usage.output,
-        .cache_read = reply->usage.cache_read,
-        .cache_write = reply->usage.cache_write,
-        .reasoning = reply->usage.reasoning,
-        .known = reply->usage.known,
-    };
-    enum verdict verdict = command_submit(partition, run, &command);
-    (void)verdict; /* A stale answer changes nothing; it has been counted. */
-    buf_fini(&packed);
+    struct reply_said said = {
+        .effect = done->effect, .attempt = done->attempt, .reply = done->reply, .arena = arena};
+    status taken = replies_submit(partition, run, &said, &definition->agent);
+    if (!status_is_ok(taken)) {
+        fail_call(partition, run, done->effect, done->attempt, "TRANSCRIPT_FAILED", taken.why);
+    }
 }
 
 static void end_call(struct models *models, struct live_run *run, uint64_t call)

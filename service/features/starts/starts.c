@@ -63,6 +63,8 @@ static void pin_callbacks(const struct agent_definition *agent, struct arena *ar
     callbacks_pack(agent->callbacks, agent->callback_count, &packed);
     spec->callbacks = buf_finish(&packed, arena);
     callbacks_count(agent->callbacks, agent->callback_count, spec->callback_counts);
+    spec->guardrail_retries =
+        spec->callback_counts[CALLBACK_REPLY] > 0 ? agent->guardrail_retries : 0;
 }
 
 /* Fills in what the definition says and refuses what could never work. */

@@ -1,6 +1,8 @@
 #include "service/features/tasks/asked.h"
 
+#include "service/agents/guardrail.h"
 #include "service/agents/output.h"
+#include "service/agents/plan.h"
 #include "service/agents/transcript.h"
 #include "service/base/json.h"
 #include "service/features/definitions/definitions.h"
@@ -18,9 +20,9 @@ struct story {
 
 static const uint64_t story_kinds =
     JOURNAL_KIND(EVENT_RUN_STARTED) | JOURNAL_KIND(EVENT_INPUT_AMENDED) |
-    JOURNAL_KIND(EVENT_MODEL_REPLIED) | JOURNAL_KIND(EVENT_TASK_REQUESTED) |
-    JOURNAL_KIND(EVENT_CALL_AMENDED) | JOURNAL_KIND(EVENT_TASK_SETTLED) |
-    JOURNAL_KIND(EVENT_RESULT_AMENDED);
+    JOURNAL_KIND(EVENT_MODEL_REPLIED) | JOURNAL_KIND(EVENT_REPLY_REJECTED) |
+    JOURNAL_KIND(EVENT_TASK_REQUESTED) | JOURNAL_KIND(EVENT_CALL_AMENDED) |
+    JOURNAL_KIND(EVENT_TASK_SETTLED) | JOURNAL_KIND(EVENT_RESULT_AMENDED);
 
 static void read_call(struct story *story, const struct event *event)
 {
@@ -46,6 +48,8 @@ static bool read_event(void *context, uint32_t seq, const struct event *event)
         story->input = event->amended.value;
     } else if (event->kind == EVENT_MODEL_REPLIED) {
         story->turns++;
+    } else if (event->kind == EVENT_REPLY_REJECTED) { /* The turn has no reply yet. */
+        story->turns -= event->reply_rejected.by == REJECTED_BY_GUARDRAIL;
     } else if (story->about != 0) {
         read_call(story, event);
     }
@@ -94,6 +98,14 @@ status asked_of(struct partition *partition, struct live_run *run, const struct 
             has_answer ? replay_answer(run, is_structured, &partition->round_arena) : STR_EMPTY,
     };
     *ret_input = story.input;
+    if (callback->phase == CALLBACK_REPLY) {
+        struct model_reply reply;
+        str origin;
+        uint32_t judgements;
+        TRY(guardrail_reply(run->records, run->record_count, &partition->round_arena, &reply,
+                            &origin, &judgements));
+        ret->result = guardrail_show(&reply, &partition->round_arena);
+    }
     if (callback->owner != 0) {
         ret->call_id = story.call.task_requested.call_id;
         ret->tool = story.call.task_requested.name;
@@ -103,6 +115,51 @@ status asked_of(struct partition *partition, struct live_run *run, const struct 
         *ret_input = story.arguments;
     }
     return STATUS_OK;
+}
+
+static void misfit_is(struct outcome *outcome, str message)
+{
+    *outcome = (struct outcome){
+        .failed = true, .error_type = STR("INVALID_RESULT"), .error_message = message};
+}
+
+/* Its change becomes the reply that everybody acts on. */
+static void amend_reply(struct model_reply *reply, str origin, struct arena *arena,
+                        struct outcome *outcome)
+{
+    struct buf packed = {0};
+    str misfit = guardrail_amend(reply, outcome->value, arena);
+    if (misfit.len > 0) {
+        misfit_is(outcome, misfit);
+        return;
+    }
+    transcript_pack_reply(reply, origin, &packed);
+    outcome->value = buf_finish(&packed, arena);
+}
+
+void asked_plan(struct partition *partition, struct live_run *run, struct arena *arena,
+                struct command *command)
+{
+    struct definition *definition;
+    struct model_reply reply;
+    str origin;
+    uint32_t judgements;
+    struct outcome *outcome = &command->task.outcome;
+    assert(command->kind == COMMAND_TASK_DONE);
+    status read = definition_of(partition, run, &definition);
+    if (status_is_ok(read)) {
+        read =
+            guardrail_reply(run->records, run->record_count, arena, &reply, &origin, &judgements);
+    }
+    if (!status_is_ok(read)) {
+        misfit_is(outcome, str_of(read.why));
+        return;
+    }
+    if (!outcome->failed && outcome->value.len > 0) {
+        amend_reply(&reply, origin, arena, outcome);
+    }
+    command->plan = plan_of(&definition->agent, &reply, arena);
+    command->plan.objection = guardrail_objection(outcome->error_message, arena);
 }
 
 str asked_misfit(enum callback_phase phase, str value, struct arena *arena)
@@ -123,13 +180,13 @@ str asked_misfit(enum callback_phase phase, str value, struct arena *arena)
                                      : STR("the arguments it gave are not a JSON object");
     case CALLBACK_RUN_END:
     case CALLBACK_TOOL_END:
+    case CALLBACK_REPLY: /* Where it is made of the reply. */
         return STR_EMPTY;
     case CALLBACK_TURN_START:
     case CALLBACK_TURN_END:
         return STR("it changed something where there is nothing to change");
     case CALLBACK_NONE:
     case CALLBACK_PHASE_COUNT:
-    case CALLBACK_PHASE_ROOM:
         break;
     }
     assert(false && "a callback of no phase");

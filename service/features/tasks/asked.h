@@ -11,6 +11,10 @@
  * is set lives in the round's arena. */
 status asked_of(struct partition *partition, struct live_run *run, const struct effect *callback,
                 struct host_callback *ret, str *ret_input);
+/* What follows from what a guardrail decided, in the arena: the command, TASK_DONE, gets the plan
+ * of the reply as it changed it, which is the outcome's value from then on, packed. */
+void asked_plan(struct partition *partition, struct live_run *run, struct arena *arena,
+                struct command *command);
 /* What is wrong with what a callback made of its payload; empty: nothing. In the arena. */
 str asked_misfit(enum callback_phase phase, str value, struct arena *arena);
 /* What a tool call is called with, as its callbacks left it; `input`: as the model made it. */

@@ -218,6 +218,10 @@ static enum verdict submit_task_done(struct partition *partition, struct live_ru
                  .is_cancelled = message->is_cancelled},
     };
     judge_callback(run, message, arena, &command.task.outcome);
+    const struct effect *task = engine_effect(&run->state, message->task.effect);
+    if (task != NULL && task->kind == EFFECT_CALLBACK && task->phase == CALLBACK_REPLY) {
+        asked_plan(partition, run, arena, &command);
+    }
     return command_submit(partition, run, &command);
 }
 

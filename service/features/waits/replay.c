@@ -88,12 +88,13 @@ static bool read_answer(void *context, uint32_t seq, const struct event *event)
         }
         return true;
     }
-    assert(event->kind == EVENT_MODEL_REPLIED);
+    bool is_amended = event->kind == EVENT_REPLY_AMENDED;
+    assert(is_amended || event->kind == EVENT_MODEL_REPLIED);
     struct model_reply reply;
     str origin;
     answer->amended = STR_EMPTY;
-    if (!status_is_ok(
-            transcript_unpack_reply(event->model_replied.reply, answer->arena, &reply, &origin))) {
+    str packed = is_amended ? event->reply_amended.reply : event->model_replied.reply;
+    if (!status_is_ok(transcript_unpack_reply(packed, answer->arena, &reply, &origin))) {
         return true;
     }
     answer->found = true;
@@ -114,7 +115,8 @@ str replay_answer(const struct live_run *run, bool is_structured, struct arena *
     for (size_t i = run->record_count; i > 0 && !answer.found; i--) {
         status read =
             journal_record(run->records[i - 1],
-                           JOURNAL_KIND(EVENT_MODEL_REPLIED) | JOURNAL_KIND(EVENT_RESULT_AMENDED),
+                           JOURNAL_KIND(EVENT_MODEL_REPLIED) | JOURNAL_KIND(EVENT_REPLY_AMENDED) |
+                               JOURNAL_KIND(EVENT_RESULT_AMENDED),
                            arena, read_answer, &answer);
         (void)read; /* It is one we keep and have read before. */
     }

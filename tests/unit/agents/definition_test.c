@@ -21,8 +21,9 @@ static struct callback hooks[ENGINE_CALLBACKS_MAX + 1];
 
 static struct agent_definition full(void)
 {
-    hooks[0] = (struct callback){CALLBACK_TOOL_END, STR("on_tool_end.log.0"), 1500};
-    hooks[1] = (struct callback){CALLBACK_RUN_START, STR("on_start.check.0"), 0};
+    hooks[0] = (struct callback){
+        .phase = CALLBACK_TOOL_END, .name = STR("on_tool_end.log.0"), .timeout_ms = 1500};
+    hooks[1] = (struct callback){.phase = CALLBACK_RUN_START, .name = STR("on_start.check.0")};
     tools[0] = (struct tool_definition){.name = STR("get_weather"),
                                         .description = STR("Weather of a city."),
                                         .parameters_json = STR("{\"type\":\"object\" }"),
@@ -155,6 +156,25 @@ static void test_refuses_bad_hooks(void **state)
     refused(&definition, "hooks");
 }
 
+static void test_refuses_bad_guardrails(void **state)
+{
+    struct agent_definition definition = full();
+    (void)state;
+    hooks[1] = (struct callback){.phase = CALLBACK_REPLY, .name = STR("not a name")};
+    refused(&definition, "guardrails[0].callback.name");
+    hooks[1] = (struct callback){.phase = CALLBACK_REPLY, .prompt = STR("\xff")};
+    refused(&definition, "guardrails[0].prompt");
+    hooks[1].prompt = STR("Be kind.");
+    definition.guardrail_retries = ENGINE_GUARDRAIL_RETRIES_MAX + 1;
+    refused(&definition, "guardrail_max_retries");
+    definition.guardrail_retries = 0;
+    for (size_t i = 1; i < ENGINE_GUARDRAILS_MAX + 2; i++) {
+        hooks[i] = hooks[1];
+    }
+    definition.callback_count = ENGINE_GUARDRAILS_MAX + 2;
+    refused(&definition, "guardrails");
+}
+
 static void test_comes_back_as_it_was(void **state)
 {
     struct agent_definition definition = full();
@@ -256,6 +276,7 @@ int main(void)
         cmocka_unit_test(test_refuses_bad_texts),
         cmocka_unit_test(test_refuses_bad_numbers_and_tools),
         cmocka_unit_test(test_refuses_bad_hooks),
+        cmocka_unit_test(test_refuses_bad_guardrails),
         cmocka_unit_test(test_comes_back_as_it_was),
         cmocka_unit_test(test_hash_names_the_bytes),
         cmocka_unit_test(test_refuses_damaged_bytes),

@@ -243,7 +243,7 @@ static void tick_by_hand(struct ticks *ticks, struct arena *arena)
         struct event replied = reply_event((enum reply_stop)stop, &packed);
         tick_event(ticks, shown(&replied, arena));
     }
-    buf_fini(&packed);
+    buf_reset(&packed);
     for (size_t i = 0; i < COUNT_OF(stops); i++) {
         struct event completed = {.kind = EVENT_RUN_COMPLETED};
         completed.run_completed.stop_reason = str_of(stops[i]);
@@ -264,6 +264,17 @@ static void tick_by_hand(struct ticks *ticks, struct arena *arena)
     struct event input = {.kind = EVENT_INPUT_ACCEPTED};
     input.input_accepted.data = STR("\"hello\"");
     tick_event(ticks, shown(&input, arena));
+    struct event amended = reply_event(REPLY_STOP_END, &packed);
+    amended.kind = EVENT_REPLY_AMENDED;
+    str reply = amended.model_replied.reply;
+    amended.reply_amended.reply = reply;
+    amended.reply_amended.stop = REPLY_STOP_END;
+    tick_event(ticks, shown(&amended, arena));
+    struct event turned_down = {.kind = EVENT_REPLY_REJECTED};
+    turned_down.reply_rejected.by = REJECTED_BY_GUARDRAIL;
+    turned_down.reply_rejected.guardrail = STR("check");
+    tick_event(ticks, shown(&turned_down, arena));
+    buf_fini(&packed);
     struct event asked = wait_event(EFFECT_SUSPENSION, STR("{\"q\": 1}"));
     struct event awaited = wait_event(EFFECT_EVENT, STR("{\"topic\":\"t\"}"));
     struct event children = wait_event(EFFECT_CHILDREN, STR("[{\"run_id\":\"r\"}]"));

@@ -15,10 +15,14 @@
 #include "service/engine/engine.h"
 
 static const struct callback all[] = {
-    {CALLBACK_RUN_START, {"a", 1}, 0},  {CALLBACK_RUN_START, {"b", 1}, 0},
-    {CALLBACK_TURN_START, {"c", 1}, 0}, {CALLBACK_TOOL_START, {"d", 1}, 0},
-    {CALLBACK_TOOL_START, {"e", 1}, 0}, {CALLBACK_TOOL_END, {"f", 1}, 500},
-    {CALLBACK_TURN_END, {"g", 1}, 0},   {CALLBACK_RUN_END, {"h", 1}, 0},
+    {.phase = CALLBACK_RUN_START, .name = {"a", 1}, .timeout_ms = 0},
+    {.phase = CALLBACK_RUN_START, .name = {"b", 1}, .timeout_ms = 0},
+    {.phase = CALLBACK_TURN_START, .name = {"c", 1}, .timeout_ms = 0},
+    {.phase = CALLBACK_TOOL_START, .name = {"d", 1}, .timeout_ms = 0},
+    {.phase = CALLBACK_TOOL_START, .name = {"e", 1}, .timeout_ms = 0},
+    {.phase = CALLBACK_TOOL_END, .name = {"f", 1}, .timeout_ms = 500},
+    {.phase = CALLBACK_TURN_END, .name = {"g", 1}, .timeout_ms = 0},
+    {.phase = CALLBACK_RUN_END, .name = {"h", 1}, .timeout_ms = 0},
 };
 
 static const struct tool_call calls[] = {
@@ -95,9 +99,9 @@ static struct command reply(const struct fixture *fixture, enum reply_stop stop)
 {
     struct command command = {
         .kind = COMMAND_MODEL_REPLIED, .effect = fixture->run.effects[0].id, .attempt = 1};
-    command.model_replied.stop = stop;
-    command.model_replied.calls = calls;
-    command.model_replied.call_count = stop == REPLY_STOP_TOOLS ? COUNT_OF(calls) : 0;
+    command.plan.stop = stop;
+    command.plan.calls = calls;
+    command.plan.call_count = stop == REPLY_STOP_TOOLS ? COUNT_OF(calls) : 0;
     return command;
 }
 

@@ -126,22 +126,21 @@ static void read_reply(struct player *player, const struct words *words, struct 
 {
     static const char *const stops[] = {"end", "", "length", "content_filter", "refusal", "pause"};
     struct tool_call *calls = arena_zalloc(&player->arena, WORDS_MAX * sizeof(*calls));
-    command->model_replied.stop = REPLY_STOP_TOOLS;
+    command->plan.stop = REPLY_STOP_TOOLS;
     command->model_replied.usage =
         (struct engine_usage){.input = option(words, "used", 0), .known = true};
-    command->model_replied.misfit =
-        option(words, "misfit", 0) > 0 ? STR("it does not fit") : STR_EMPTY;
-    command->model_replied.calls = calls;
+    command->plan.misfit = option(words, "misfit", 0) > 0 ? STR("it does not fit") : STR_EMPTY;
+    command->plan.calls = calls;
     for (size_t i = 2; i < words->count; i++) {
         bool is_stop = false;
         for (size_t stop = 0; stop < COUNT_OF(stops); stop++) {
             if (strcmp(words->word[i], stops[stop]) == 0) {
-                command->model_replied.stop = (enum reply_stop)stop;
+                command->plan.stop = (enum reply_stop)stop;
                 is_stop = true;
             }
         }
         if (!is_stop && strchr(words->word[i], '=') == NULL) {
-            calls[command->model_replied.call_count++] = read_call(player, words->word[i]);
+            calls[command->plan.call_count++] = read_call(player, words->word[i]);
         }
     }
 }
@@ -175,6 +174,21 @@ static void read_said(struct player *player, const struct words *words, str thir
     command->withdraw.key = key;
 }
 
+static void read_verdict(const struct words *words, str reason, struct command *command)
+{
+    command->reply_judged.passed = flag(words, "passed");
+    command->reply_judged.reason = reason;
+    command->plan.objection = reason;
+}
+
+static void read_failure(const struct words *words, str reason, struct command *command)
+{
+    command->model_failed.reason = reason;
+    command->model_failed.retry_after_ms = option(words, "retry", 0);
+    command->model_failed.retryable =
+        flag(words, "retry") || command->model_failed.retry_after_ms > 0;
+}
+
 static void read_rest(struct player *player, const struct words *words, struct command *command)
 {
     str third = words->count > 2 ? str_of(words->word[2]) : STR_EMPTY;
@@ -186,11 +200,11 @@ static void read_rest(struct player *player, const struct words *words, struct c
     case COMMAND_MODEL_REPLIED:
         read_reply(player, words, command);
         break;
+    case COMMAND_REPLY_JUDGED:
+        read_verdict(words, third, command);
+        break;
     case COMMAND_MODEL_FAILED:
-        command->model_failed.reason = third;
-        command->model_failed.retry_after_ms = option(words, "retry", 0);
-        command->model_failed.retryable =
-            flag(words, "retry") || command->model_failed.retry_after_ms > 0;
+        read_failure(words, third, command);
         break;
     case COMMAND_LEASE_GRANT:
         command->lease.host_id = third;
@@ -252,6 +266,7 @@ static bool read_command(struct player *player, char *line, struct command *ret)
     static const char *const names[] = {
         [COMMAND_START] = "start",
         [COMMAND_MODEL_REPLIED] = "reply",
+        [COMMAND_REPLY_JUDGED] = "judged",
         [COMMAND_MODEL_FAILED] = "fail",
         [COMMAND_MODEL_REISSUE] = "reissue",
         [COMMAND_LEASE_GRANT] = "grant",

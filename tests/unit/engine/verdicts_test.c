@@ -50,9 +50,9 @@ static struct command make(enum command_kind kind, uint32_t effect, uint32_t att
     if (kind == COMMAND_START) {
         command.start.spec = (struct run_spec){.kind = RUN_KIND_AGENT, .turns_max = 9};
     } else if (kind == COMMAND_MODEL_REPLIED) {
-        command.model_replied.stop = REPLY_STOP_TOOLS;
-        command.model_replied.calls = calls;
-        command.model_replied.call_count = COUNT_OF(calls);
+        command.plan.stop = REPLY_STOP_TOOLS;
+        command.plan.calls = calls;
+        command.plan.call_count = COUNT_OF(calls);
     } else if (kind == COMMAND_MODEL_FAILED) {
         command.model_failed.retryable = true;
     } else if (kind == COMMAND_STEP_DONE) {
@@ -120,8 +120,8 @@ static void bring(struct run *run, enum situation situation)
         must(run, make(COMMAND_MODEL_REPLIED, 1, 1));
     } else if (situation == COMPLETED) {
         struct command reply = make(COMMAND_MODEL_REPLIED, 1, 1);
-        reply.model_replied.stop = REPLY_STOP_END;
-        reply.model_replied.call_count = 0;
+        reply.plan.stop = REPLY_STOP_END;
+        reply.plan.call_count = 0;
         must(run, reply);
     } else if (situation == FAILED) {
         struct command failure = make(COMMAND_MODEL_FAILED, 1, 1);
@@ -163,27 +163,30 @@ static const struct {
 } table[] = {
     /*       replied failed reissue grant lost step done time cancel request resume event child park
      *       code admit withdraw input fail, after start; shown and giveup follow step */
-    [NEW] = {"new", "OSSSSSSSSSSRRSRSSSSRRRR", "OSSSSSSSSSSRRSRSSSSRRRR", 1, 1},
-    [THINKING] = {"thinking", "ROOORRRRRRRDORSRRRRSSOO", "RSSSSSSSSSSDOSSSSSSSSOO", 1, 1},
-    [BACKOFF] = {"backing off", "RSSSRRRRRRRDORSRRRRSSOO", "RSSSSSSSSSSDOSSSSSSSSOO", 1, 1},
-    [TOOL_READY] = {"tool without host", "RSSSOSSSSSSDOSSRRSSSSOO", "RSSSSSSSSSSDOSSSSSSSSOO", 2,
+    [NEW] = {"new", "OSSSSSSSSSSSRRSRSSSSRRRR", "OSSSSSSSSSSSRRSRSSSSRRRR", 1, 1},
+    [THINKING] = {"thinking", "ROSOORRRRRRRDORSRRRRSSOO", "RSSSSSSSSSSSDOSSSSSSSSOO", 1, 1},
+    [BACKOFF] = {"backing off", "RSSSSRRRRRRRDORSRRRRSSOO", "RSSSSSSSSSSSDOSSSSSSSSOO", 1, 1},
+    [TOOL_READY] = {"tool without host", "RSSSSOSSSSSSDOSSRRSSSSOO", "RSSSSSSSSSSSDOSSSSSSSSOO", 2,
                     0},
-    [TOOL_LEASED] = {"tool at a host", "RSSSROOROOODOOSRROSSSOO", "RSSSSSSSSSSDOSSSSSSSSOO", 2, 1},
-    [BODY_READY] = {"body without host", "RSSSOSSSSSSDOSSRRSSSSRO", "RSSSSSSSSSSDOSSSSSSSSRO", 1,
+    [TOOL_LEASED] = {"tool at a host", "RSSSSROOROOODOOSRROSSSOO", "RSSSSSSSSSSSDOSSSSSSSSOO", 2,
+                     1},
+    [BODY_READY] = {"body without host", "RSSSSOSSSSSSDOSSRRSSSSRO", "RSSSSSSSSSSSDOSSSSSSSSRO", 1,
                     0},
-    [BODY_LEASED] = {"body at a host", "RSSSROOROOODOOSRROSSSRO", "RSSSSSSSSSSDOSSSSSSSSRO", 1, 1},
-    [BODY_PARKED] = {"body that waits", "RSSSRSSSSSSDOSSRRSSSSRO", "RSSSSSSSSSSDOSSSSSSSSRO", 1, 1},
-    [BODY_BACKOFF] = {"body to be tried again", "RSSSRSSSSSSDOSSRRSSSSRO",
-                      "RSSSSSSSSSSDOSSSSSSSSRO", 1, 1},
-    [BODY_STOPPED] = {"body whose code did not fit", "RSSSRSSSSSSDOSSRRSOSSRO",
-                      "RSSSSSSSSSSDOSSSSSSSSRO", 1, 1},
-    [BODY_CLEANUP] = {"body that cleans up", "RSSSROOOOOODDOSRROSSSRO", "RSSSSSSSSSSDDSSSSSSSSRO",
+    [BODY_LEASED] = {"body at a host", "RSSSSROOROOODOOSRROSSSRO", "RSSSSSSSSSSSDOSSSSSSSSRO", 1,
+                     1},
+    [BODY_PARKED] = {"body that waits", "RSSSSRSSSSSSDOSSRRSSSSRO", "RSSSSSSSSSSSDOSSSSSSSSRO", 1,
+                     1},
+    [BODY_BACKOFF] = {"body to be tried again", "RSSSSRSSSSSSDOSSRRSSSSRO",
+                      "RSSSSSSSSSSSDOSSSSSSSSRO", 1, 1},
+    [BODY_STOPPED] = {"body whose code did not fit", "RSSSSRSSSSSSDOSSRRSOSSRO",
+                      "RSSSSSSSSSSSDOSSSSSSSSRO", 1, 1},
+    [BODY_CLEANUP] = {"body that cleans up", "RSSSSROOOOOODDOSRROSSSRO", "RSSSSSSSSSSSDDSSSSSSSSRO",
                       1, 1},
-    [QUEUED] = {"in a queue", "RSSSRRRRRRRDORSRRRROSOO", "RSSSSSSSSSSDOSSSSSSOSOO", 1, 0},
-    [ADMITTED] = {"admitted", "ROOORRRRRRRDORSRRRRSOOO", "RSSSSSSSSSSDOSSSSSSSOOO", 1, 1},
-    [COMPLETED] = {"completed", "TTTTTTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTTTTTT", 1, 1},
-    [FAILED] = {"failed", "TTTTTTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTTTTTT", 1, 1},
-    [CANCELLED] = {"cancelled", "TTTTTTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTTTTTT", 1, 1},
+    [QUEUED] = {"in a queue", "RSSSSRRRRRRRDORSRRRROSOO", "RSSSSSSSSSSSDOSSSSSSOSOO", 1, 0},
+    [ADMITTED] = {"admitted", "ROSOORRRRRRRDORSRRRRSOOO", "RSSSSSSSSSSSDOSSSSSSSOOO", 1, 1},
+    [COMPLETED] = {"completed", "TTTTTTTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTTTTTTT", 1, 1},
+    [FAILED] = {"failed", "TTTTTTTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTTTTTTT", 1, 1},
+    [CANCELLED] = {"cancelled", "TTTTTTTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTTTTTTT", 1, 1},
 };
 static_assert(COUNT_OF(table) == SITUATION_COUNT);
 
@@ -222,8 +225,8 @@ static void about_another_attempt(void **state)
 static void about_a_settled_effect(void **state)
 {
     (void)state;
-    check_row(TOOL_READY, 1, 1, "RDDDDDDDDDDDODSDDDDSSOO");
-    check_row(TOOL_LEASED, 1, 1, "RDDDDDDDDDDDODSDDDDSSOO");
+    check_row(TOOL_READY, 1, 1, "RDDDDDDDDDDDDODSDDDDSSOO");
+    check_row(TOOL_LEASED, 1, 1, "RDDDDDDDDDDDDODSDDDDSSOO");
 }
 
 static void about_no_effect(void **state)
@@ -232,9 +235,9 @@ static void about_no_effect(void **state)
     for (int i = THINKING; i <= BODY_BACKOFF; i++) {
         bool is_agent = i < BODY_READY;
         check_row((enum situation)i, 77, 1,
-                  is_agent ? "RSSSSSSSSSSDOSSSSSSSSOO" : "RSSSSSSSSSSDOSSSSSSSSRO");
+                  is_agent ? "RSSSSSSSSSSSDOSSSSSSSSOO" : "RSSSSSSSSSSSDOSSSSSSSSRO");
         check_row((enum situation)i, 0, 0,
-                  is_agent ? "RSSSSSSSSSSDOSOSSSSSSOO" : "RSSSSSSSSSSDOSOSSSSSSRO");
+                  is_agent ? "RSSSSSSSSSSSDOSOSSSSSSOO" : "RSSSSSSSSSSSDOSOSSSSSSRO");
     }
 }
 
@@ -246,10 +249,10 @@ static void about_a_wait(void **state)
         enum effect_kind kind;
         const char *expected;
     } rows[] = {
-        {EFFECT_SLEEP, "RSSSRSSSSSSDOSSRRSSSSRO"},
-        {EFFECT_SUSPENSION, "RSSSRSSSSSSDOSSRRSSSSRO"},
-        {EFFECT_EVENT, "RSSSRSSSSSSDOSSORSSSSRO"},
-        {EFFECT_CHILDREN, "RSSSRSSSSSSDOSSROSSSSRO"},
+        {EFFECT_SLEEP, "RSSSSRSSSSSSDOSSRRSSSSRO"},
+        {EFFECT_SUSPENSION, "RSSSSRSSSSSSDOSSRRSSSSRO"},
+        {EFFECT_EVENT, "RSSSSRSSSSSSDOSSORSSSSRO"},
+        {EFFECT_CHILDREN, "RSSSSRSSSSSSDOSSROSSSSRO"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         char actual[COMMAND_COUNT + 1] = {0};
@@ -362,9 +365,9 @@ static void usage_adds_up(void **state)
     assert_int_equal(give(&run, &start), VERDICT_OK);
     for (uint32_t turn = 1; turn <= 3; turn++) {
         struct command reply = make(COMMAND_MODEL_REPLIED, run.effects[0].id, 1);
-        reply.model_replied.stop = REPLY_STOP_PAUSE;
-        reply.model_replied.calls = NULL;
-        reply.model_replied.call_count = 0;
+        reply.plan.stop = REPLY_STOP_PAUSE;
+        reply.plan.calls = NULL;
+        reply.plan.call_count = 0;
         reply.model_replied.usage = (struct engine_usage){.input = 1,
                                                           .output = 10,
                                                           .cache_read = 100,
@@ -437,8 +440,8 @@ static void the_largest_turn_fits(void **state)
     struct run run;
     bring(&run, THINKING);
     struct command reply = make(COMMAND_MODEL_REPLIED, 1, 1);
-    reply.model_replied.calls = many;
-    reply.model_replied.call_count = COUNT_OF(many);
+    reply.plan.calls = many;
+    reply.plan.call_count = COUNT_OF(many);
     assert_int_equal(give(&run, &reply), VERDICT_OK);
     assert_int_equal(run.phase, PHASE_MODEL);
     assert_int_equal(run.effects[0].id, 2 + ENGINE_TOOL_CALLS_MAX);

@@ -45,6 +45,8 @@ export class AgentNarrator implements Teller {
   private stepBeganMs = 0;
   private reply: Record<string, any> = {};
   private failure: Failure | undefined; // of the attempt before
+  private held: { call: Call; replied: ModelReplied } | undefined; // guardrails judge it
+  private isAgain = false; // guardrails turned the turn's reply down
   private count = 0;
   private seq = 0;
 
@@ -100,6 +102,15 @@ export class AgentNarrator implements Teller {
       yield* this.modelRequested(fact);
     } else if (event.case === "modelReplied") {
       yield* this.modelReplied(fact, event.value);
+    } else if (event.case === "replyAmended" && this.held) {
+      this.held.replied = { ...this.held.replied, message: event.value.message };
+    } else if (event.case === "replyPassed" && this.held) {
+      const { call, replied } = this.held;
+      this.held = undefined;
+      yield* this.told(call, replied);
+    } else if (event.case === "replyRejected" && event.value.by.case === "guardrail") {
+      this.held = undefined;
+      this.isAgain = true;
     } else if (event.case === "modelFailed") {
       this.failure = event.value.error;
     } else if (event.case === "taskRequested") {
@@ -112,6 +123,12 @@ export class AgentNarrator implements Teller {
   }
 
   private *modelRequested(fact: HistoryEvent): Generator<Happened, void> {
+    if (fact.event.case === "modelRequested" && fact.event.value.guardrail > 0) return;
+    if (this.isAgain) {
+      this.isAgain = false; // the turn goes on
+      this.callOf(fact.effectId, this.step, fact.attempt);
+      return;
+    }
     const known = this.calls.get(fact.effectId);
     if (known) {
       yield* this.newAttempt(known, fact.attempt);
@@ -131,6 +148,14 @@ export class AgentNarrator implements Teller {
     const call = this.callOf(fact.effectId, Math.max(1, this.step), 1);
     if (call.isDone) return;
     yield* this.newAttempt(call, fact.attempt);
+    if (replied.isJudged) {
+      this.held = { call, replied };
+      return;
+    }
+    yield* this.told(call, replied);
+  }
+
+  private *told(call: Call, replied: ModelReplied): Generator<Happened, void> {
     const parts = (replied.message?.parts ?? []).map(({ part }) => part);
     const said = (kind: "text" | "refusal") =>
       parts.map((part) => (part.case === kind ? part.value : "")).join("");
