@@ -460,6 +460,7 @@ static void begin(struct world *world, uint64_t seed)
     world->peers.state = seed * 0xA0761D6478BD642Fu;
     world->disk.state = seed * 0xD6E8FEB86659FD93u;
     world->broken = NULL;
+    world->key_count = 0;
     world->detail[0] = '\0';
     world->digest = 0xCBF29CE484222325u;
     world->calm = false;

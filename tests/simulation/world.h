@@ -372,7 +372,19 @@ struct sim_call {
     bool is_structured; /* An answer that fits a schema is asked for. */
 };
 
+enum {
+    WORLD_KEYS_MAX = 16,
+};
+
+/* A key of which somebody was told. */
+struct sim_key {
+    uint32_t number;
+    bool is_revoked;
+};
+
 struct world {
+    struct sim_key keys[WORLD_KEYS_MAX];
+    size_t key_count;
     uint64_t seed;
     struct draw draw;
     struct draw noise; /* What only the program draws, so that worlds stay comparable. */
@@ -662,6 +674,9 @@ void world_answer_early(struct world *world, uuid run);
 /* world_definitions.c: those who delete the agent and its versions */
 void world_definitions_begin(struct world *world);
 void world_definitions_age(struct world *world); /* The store may be one of an older release. */
+
+/* world_keys.c: those who make, list and revoke keys */
+void world_keys_do_something(struct world *world);
 
 /* world_queues.c: those who define queues, crowd them and look at them */
 void world_queues_begin(struct world *world);

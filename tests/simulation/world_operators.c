@@ -8,6 +8,7 @@
 #include "service/features/deletions/deletions.h"
 #include "service/features/forks/forks.h"
 #include "service/features/inputs/inputs.h"
+#include "service/features/keys/keys.h"
 #include "service/features/offers/offers.h"
 #include "service/features/publications/publications.h"
 #include "service/features/queues/queues.h"
@@ -240,7 +241,9 @@ static void read_stats(struct world *world)
 static void do_command(struct world *world, void *context, uint64_t number)
 {
     static void (*const commands[])(struct world * world) = {
-        beat, beat, list, count_offers, delete_offer, read_suspension, read_stats, drain,
+        beat,         beat,         list,
+        count_offers, delete_offer, read_suspension,
+        read_stats,   drain,        world_keys_do_something,
     };
     (void)context, (void)number;
     if (!world->calm) {
@@ -258,47 +261,28 @@ void world_operators_begin(struct world *world)
 
 /* All there are (tests/simulation/kinds_test.py). */
 static const struct operation *const kinds[] = {
-    &beat_operation,
-    &cancel_operation,
-    &delete_definition_operation,
-    &delete_offer_operation,
-    &delete_operation,
-    &delete_queue_operation,
-    &delete_schedule_operation,
-    &delete_topic_operation,
-    &drain_host_operation,
-    &drain_operation,
-    &follow_end_operation,
-    &follow_join_operation,
-    &follow_more_operation,
-    &forget_operation,
-    &fork_operation,
-    &get_operation,
-    &get_queue_operation,
-    &get_schedule_operation,
-    &get_suspension_operation,
-    &hello_operation,
-    &host_gone_operation,
-    &host_message_operation,
-    &host_writable_operation,
-    &list_hosts_operation,
-    &list_queues_operation,
-    &list_schedules_operation,
-    &offered_operation,
-    &pause_schedule_operation,
-    &publish_operation,
-    &put_queue_operation,
-    &put_schedule_operation,
-    &register_operation,
-    &resume_operation,
-    &retry_operation,
-    &send_operation,
-    &start_operation,
-    &stats_operation,
-    &subscribe_operation,
-    &trigger_schedule_operation,
-    &wait_operation,
-    &watch_operation,
+    &beat_operation,         &cancel_operation,
+    &create_key_operation,   &delete_definition_operation,
+    &delete_offer_operation, &delete_operation,
+    &delete_queue_operation, &delete_schedule_operation,
+    &delete_topic_operation, &drain_host_operation,
+    &drain_operation,        &follow_end_operation,
+    &follow_join_operation,  &follow_more_operation,
+    &forget_operation,       &fork_operation,
+    &get_operation,          &get_queue_operation,
+    &get_schedule_operation, &get_suspension_operation,
+    &hello_operation,        &host_gone_operation,
+    &host_message_operation, &host_writable_operation,
+    &list_hosts_operation,   &list_keys_operation,
+    &list_queues_operation,  &list_schedules_operation,
+    &offered_operation,      &pause_schedule_operation,
+    &publish_operation,      &put_queue_operation,
+    &put_schedule_operation, &register_operation,
+    &resume_operation,       &retry_operation,
+    &revoke_key_operation,   &send_operation,
+    &start_operation,        &stats_operation,
+    &subscribe_operation,    &trigger_schedule_operation,
+    &wait_operation,         &watch_operation,
 };
 
 static_assert(COUNT_OF(kinds) <= WORLD_KINDS_MAX, "each has a place");
