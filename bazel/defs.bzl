@@ -42,12 +42,27 @@ def c_library(name, copts = [], **kwargs):
 def c_binary(name, copts = [], **kwargs):
     cc_binary(name = name, copts = COPTS + copts, **kwargs)
 
-def c_test(name, copts = [], deps = [], data = [], env = {}, size = "small", **kwargs):
+# A test that leaves memory nobody can reach fails. The sanitizers have their own ways.
+_FINDS_LEAKS = select({
+    "//bazel:sanitizing": [],
+    "//conditions:default": ["-fsanitize=leak"],
+})
+
+def c_test(
+        name,
+        copts = [],
+        deps = [],
+        data = [],
+        env = {},
+        size = "small",
+        may_leak = False,
+        **kwargs):
     """A cmocka test. Runs in the runfiles folder; data is found by its path from the root."""
     cc_test(
         name = name,
         size = size,
         copts = COPTS + copts,
+        linkopts = [] if may_leak else _FINDS_LEAKS,
         data = data + _TEST_DATA,
         env = dict(_TEST_ENV, **env),
         deps = deps + ["@system_libs//:cmocka"],

@@ -59,6 +59,7 @@ def mutant_tests(file, mutants, srcs, deps, tags = []):
             name = "mutant_%s_test" % name,
             srcs = ["mutant_%s.c" % name],
             copts = ["-Wno-unused-function"],  # What a bug no longer calls.
+            may_leak = True,  # What fails in it does.
             tags = tags,
             deps = [":" + library] + deps,
         )
