@@ -6,6 +6,7 @@
 
 #include "service/codec/wait_rows.h"
 #include "service/partition/alarms.h"
+#include "service/partition/round.h"
 #include "service/partition/state.h"
 
 enum {
@@ -58,14 +59,24 @@ enum erasable erase_may(struct partition *partition, uuid run)
     return has_ended ? ERASABLE : may_unknown(partition, run);
 }
 
+/* What cannot be read for now is not taken for what cannot be read at all: rows would be left. */
+static status spoil_if_it_may_pass(struct partition *partition, status read)
+{
+    if (!status_is_ok(read) && store_may_pass(read)) {
+        round_spoil(partition, read);
+    }
+    return read;
+}
+
 status erase_read_start(struct partition *partition, uuid run, struct arena *arena,
                         struct run_spec *ret)
 {
     char key[KEY_BYTES_MAX];
     str record;
     struct event event;
-    TRY(store_get(&partition->store, STORE_JOURNAL,
-                  key_journal(key, partition->options.space, run, 1), arena, &record));
+    status read = store_get(&partition->store, STORE_JOURNAL,
+                            key_journal(key, partition->options.space, run, 1), arena, &record);
+    TRY(spoil_if_it_may_pass(partition, read));
     TRY(codec_decode_start(record, arena, &event));
     *ret = event.run_started.spec;
     return STATUS_OK;
@@ -91,7 +102,7 @@ void erase_begin(struct partition *partition, uuid run)
     char key[KEY_BYTES_MAX];
     struct key_space space = partition->options.space;
     bool has_spec = status_is_ok(erase_read_start(partition, run, &partition->round_arena, &spec));
-    bool has_row = status_is_ok(read_row(partition, run, &row));
+    bool has_row = status_is_ok(spoil_if_it_may_pass(partition, read_row(partition, run, &row)));
     assert(!has_row || row.ended_ms != 0 || runs_find(partition, run) == NULL);
     for (size_t i = 0; i < COUNT_OF(tables); i++) {
         store_batch_delete(&partition->batch, tables[i], key_run(key, space, run));

@@ -20,7 +20,8 @@ enum erasable {
 
 /* Whether it may be deleted in this round. */
 enum erasable erase_may(struct partition *partition, uuid run);
-/* The run's start, as committed. It lives in the arena. DATA_LOSS, NOT_FOUND: it cannot be read. */
+/* The run's start, as committed. It lives in the arena. DATA_LOSS, NOT_FOUND: it cannot be read.
+ * Where the store does not answer for now, the round fails as a whole. */
 status erase_read_start(struct partition *partition, uuid run, struct arena *arena,
                         struct run_spec *ret);
 /* Into the batch: there is no such run any more. Features delete their rows of it. What is left are
