@@ -423,6 +423,9 @@ static void submit_for_host(struct partition *partition, struct request *request
         partition_post_always(partition, request);
         return;
     }
+    if (status_is_ok(found) && message->kind == HOST_MESSAGE_STEP_REQUEST) {
+        found = step_request_read(partition, message);
+    }
     if (!status_is_ok(found) && store_may_pass(found)) { /* It is sent again. */
         hosts_forget(partition->hosts, said->received_by, message->seq);
         request_answer_later(partition, request);

@@ -6,17 +6,29 @@
 #include "service/features/topics/topic_state.h"
 #include "service/partition/round.h"
 
-/* A topic that is damaged may be awaited, for the day when it is mended. */
-static bool may_await(struct step_request *step, str name)
+static status read_topic(struct partition *partition, const struct host_step_request *wanted)
 {
     uint8_t hash[16];
     struct topic *topic;
-    hash128(name, hash);
-    status found = topic_find(step->partition, hash, &topic);
+    hash128(wanted->topic, hash);
+    return topic_find(partition, hash, &topic);
+}
+
+static void refuse(struct step_request *step, status why)
+{
+    bool is_damaged = why.code == CODE_DATA_LOSS;
+    step_request_refuse(step, reason_name(is_damaged ? REASON_STORE_DAMAGED : REASON_STORE_REFUSED),
+                        str_of(why.why));
+}
+
+/* A topic that is damaged may be awaited, for the day when it is mended. */
+static bool may_await(struct step_request *step, const struct host_step_request *wanted)
+{
+    status found = read_topic(step->partition, wanted);
     if (status_is_ok(found) || found.code == CODE_DATA_LOSS) {
         return true;
     }
-    step_request_refuse(step, reason_name(REASON_STORE_REFUSED), str_of(found.why));
+    refuse(step, found);
     return false;
 }
 
@@ -24,7 +36,7 @@ static void prepare_await(struct step_request *step)
 {
     const struct host_step_request *wanted = &step->message->step_request;
     struct buf text = {0};
-    if (!may_await(step, wanted->topic)) {
+    if (!may_await(step, wanted)) {
         return;
     }
     struct json_writer writer = json_writer_of(&text);
@@ -51,10 +63,7 @@ static void prepare_publish(struct step_request *step)
     uint64_t sequence = 0;
     status published = topic_publish(step->partition, &event, 1, &sequence);
     if (!status_is_ok(published)) {
-        bool is_damaged = published.code == CODE_DATA_LOSS;
-        step_request_refuse(step,
-                            reason_name(is_damaged ? REASON_STORE_DAMAGED : REASON_STORE_REFUSED),
-                            str_of(published.why));
+        refuse(step, published);
         return;
     }
     struct buf text = {0};
@@ -107,11 +116,16 @@ static const struct wait_kind await_kind = {
     .request = STEP_REQUEST_EVENT,
     .kind = EFFECT_EVENT,
     .settled = SETTLED_EVENT,
+    .read = read_topic,
     .prepare = prepare_await,
     .set = put_row,
     .over = delete_row,
 };
 static const struct wait_kind publish_kind = {
-    .request = STEP_REQUEST_PUBLISH, .kind = EFFECT_AT_ONCE, .prepare = prepare_publish};
+    .request = STEP_REQUEST_PUBLISH,
+    .kind = EFFECT_AT_ONCE,
+    .read = read_topic,
+    .prepare = prepare_publish,
+};
 
 const struct wait_kind *const topic_wait_kinds[] = {&await_kind, &publish_kind, NULL};

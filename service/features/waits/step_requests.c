@@ -273,6 +273,13 @@ bool step_request_must_wait(struct partition *partition, const struct live_run *
     return kind->must_wait != NULL && kind->must_wait(partition, run);
 }
 
+status step_request_read(struct partition *partition, const struct host_message *message)
+{
+    const struct wait_kind *kind = waits_kind_for(partition, message->step_request.kind);
+    status read = kind->read == NULL ? STATUS_OK : kind->read(partition, &message->step_request);
+    return !status_is_ok(read) && store_may_pass(read) ? read : STATUS_OK;
+}
+
 void step_request_interrupt(struct partition *partition, struct task_ref task)
 {
     struct live_run *run;

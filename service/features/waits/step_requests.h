@@ -19,6 +19,8 @@ enum verdict step_request_submit(struct partition *partition, struct live_run *r
 /* Whether something else comes before it; then it is to be submitted in a later round. */
 bool step_request_must_wait(struct partition *partition, const struct live_run *run,
                             const struct host_message *message);
+/* Reads what it needs. UNAVAILABLE, RESOURCE_EXHAUSTED: not now; it is to be asked for again. */
+status step_request_read(struct partition *partition, const struct host_message *message);
 /* Sends the outcomes of all settled step requests of a task once more. */
 void step_request_resend(struct partition *partition, struct task_ref task);
 /* An outcome of a step request, on its way to the host that has the task. */

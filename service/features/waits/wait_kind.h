@@ -28,6 +28,9 @@ struct wait_kind {
     enum settled_kind settled; /* Of a wait: what hosts call it. */
     /* Whether something else comes before it in a later round; NULL: nothing ever does. */
     bool (*must_wait)(struct partition *partition, const struct live_run *run);
+    /* Reads what it needs of the store; NULL: nothing. Where that fails for now, the step has not
+     * failed: it is asked for again. Another failure is heard once more by `prepare`. */
+    status (*read)(struct partition *partition, const struct host_step_request *wanted);
     /* Fills in the command; may settle it. What can be done at once is done in this batch. */
     void (*prepare)(struct step_request *step);
     /* After every check, before the command is submitted; NULL: nothing. */
