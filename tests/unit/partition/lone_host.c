@@ -145,6 +145,8 @@ static struct payload *pack(const struct server_message *message)
     struct buf bytes = {0};
     if (message->kind == SERVER_MESSAGE_TASK) {
         wire.task = (struct held_task){message->task->task, message->task->epoch};
+    } else if (message->kind == SERVER_MESSAGE_CANCEL || message->kind == SERVER_MESSAGE_STOP) {
+        wire.task = message->cancelled;
     }
     buf_put(&bytes, str_make((const char *)&wire, sizeof(wire)));
     if (message->kind != SERVER_MESSAGE_ACK) {
@@ -168,6 +170,9 @@ static void take(struct host_link *link, struct payload *payload)
         assert_true(host->task_count < LONE_TASKS_KEPT);
         host->tasks[host->task_count++] = wire.task;
     }
+    if (wire.kind == SERVER_MESSAGE_CANCEL || wire.kind == SERVER_MESSAGE_STOP) {
+        host->ended[host->ended_count++ % LONE_TASKS_KEPT] = wire.task;
+    }
 }
 
 static bool has_room(const struct host_link *link)
@@ -190,7 +195,7 @@ static const struct host_link_vtable vtable = {
 static void ask(struct lone_host *host, struct request *request)
 {
     lone_ask(host->lone, request);
-    assert_int_equal(host->lone->failure.code, CODE_OK);
+    assert_true(host->is_beside_faults || host->lone->failure.code == CODE_OK);
     request_free(request);
     lone_rounds(host->lone);
 }

@@ -28,6 +28,9 @@ struct lone_host {
     uint64_t heard;
     struct held_task tasks[LONE_TASKS_KEPT]; /* As they were given, the first one first. */
     size_t task_count;
+    struct held_task ended[LONE_TASKS_KEPT]; /* It was told to end these, or not to go on. */
+    size_t ended_count;
+    bool is_beside_faults; /* What it says may fail: nothing is checked. */
     struct buf told;
     struct buf taken; /* The text that was returned last. */
     bool is_closed;

@@ -49,8 +49,10 @@ static void stay_open(void *self)
 
 static status commit(void *self, const struct store_batch *batch)
 {
-    status done = open_now->fails_commits ? STATUS_OK : open_now->store.vtable->commit(self, batch);
-    return open_now->fails_commits || open_now->forgets_commits
+    bool is_last = open_now->commits_left > 0 && --open_now->commits_left == 0;
+    bool fails = open_now->fails_commits || (is_last && !open_now->left_is_written);
+    status done = fails ? STATUS_OK : open_now->store.vtable->commit(self, batch);
+    return fails || is_last || open_now->forgets_commits
                ? status_make(CODE_UNAVAILABLE, "the disk does not answer")
                : done;
 }

@@ -30,6 +30,8 @@ struct lone_partition {
     enum store_table unread;
     size_t reads_left; /* With the last of them, one fails so; 0: none does. */
     enum code left_failure;
+    size_t commits_left; /* With the last of them, one fails; 0: none does. */
+    bool left_is_written; /* And nobody knows. */
     size_t rows_read; /* By scans, since it was set. */
     const struct topic_format *topic_format;
     const char *zone_folder;
