@@ -136,8 +136,7 @@ static bool may_be_picked(const struct hosts *hosts, const struct host_session *
 {
     uint64_t unacknowledged_max =
         (uint64_t)session->slots * SESSION_UNACKNOWLEDGED_PER_SLOT + SESSION_UNACKNOWLEDGED_MORE;
-    return session->link != NULL && !hosts->is_draining && !session->is_draining &&
-           !session->is_set_aside && session->held.count < session->slots &&
+    return session->link != NULL && !hosts->is_draining && session->held.count < session->slots &&
            outbox_count(&session->outbound) < unacknowledged_max &&
            session->outbound.bytes < SESSION_UNACKNOWLEDGED_BYTES_MAX;
 }

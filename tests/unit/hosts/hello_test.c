@@ -389,6 +389,45 @@ static void what_was_released_for_nothing_stays(void **state)
     fixture_fini(&fixture);
 }
 
+/* Its slot was given to another task meanwhile. */
+static void what_was_released_stays_where_a_slot_is_free(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    uint64_t host = host_hash_of(STR("h"));
+    fixture_init(&fixture, NULL);
+    connect_host(&fixture, &link, "h", 1, "a");
+    dispatch(&fixture, "a", 1, 2);
+    hosts_release(fixture.hosts, task_number(1));
+    dispatch(&fixture, "a", 2, 1);
+    hosts_expect(fixture.hosts, task_number(1), 2, host, fixture.now_ms);
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 1, 1, 2), HOST_RECEIPT_DROP);
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 2, 2, 1),
+                     HOST_RECEIPT_COMMAND);
+    fixture_fini(&fixture);
+}
+
+/* Each task that is found says that its host may still come. */
+static void an_expected_host_has_a_lease_from_its_last_task_on(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    uint64_t host = host_hash_of(STR("h"));
+    fixture_init(&fixture, NULL);
+    hosts_expect(fixture.hosts, task_number(1), 1, host, fixture.now_ms);
+    fixture.now_ms += LEASE_MS - 1;
+    hosts_expect(fixture.hosts, task_number(2), 1, host, fixture.now_ms);
+    fixture.now_ms += LEASE_MS - 1;
+    hosts_tick(fixture.hosts, fixture.now_ms, fixture.now_ms);
+    assert_int_equal(fixture.lost_count, 0);
+    fixture.now_ms += 1;
+    hosts_tick(fixture.hosts, fixture.now_ms, fixture.now_ms);
+    assert_int_equal(fixture.lost_count, 2);
+    assert_true(fixture.lost[0].is_excused);
+    fixture_fini(&fixture);
+}
+
 /* Those of before a restart, whose token nobody knows any more. */
 static void claims_no_more_than_its_slots(void **state)
 {
@@ -568,6 +607,8 @@ int main(void)
         cmocka_unit_test(host_id_whose_stream_is_gone),
         cmocka_unit_test(tells_what_changed_over),
         cmocka_unit_test(what_was_released_for_nothing_stays),
+        cmocka_unit_test(what_was_released_stays_where_a_slot_is_free),
+        cmocka_unit_test(an_expected_host_has_a_lease_from_its_last_task_on),
         cmocka_unit_test(claims_no_more_than_its_slots),
         cmocka_unit_test(claims_nothing_of_others),
         cmocka_unit_test(expected_after_a_restart),

@@ -368,6 +368,33 @@ static void pieces_follow_their_message(void **state)
 }
 
 /* Nobody waits for the rest of a task that is the host's no more, or that was acknowledged. */
+/* Its stream breaks before they are told. */
+static void pieces_wait_for_their_stream(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    begin_pieces(&fixture, &link);
+    disconnect(&fixture, &link);
+    assert_false(hosts_owe_pieces(fixture.hosts));
+    hosts_flush(fixture.hosts);
+    fixture_fini(&fixture);
+}
+
+/* Those of an earlier attempt, which its host has no more. */
+static void pieces_are_of_their_attempt(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    begin_pieces(&fixture, &link);
+    hosts_release(fixture.hosts, task_number(1));
+    dispatch(&fixture, "a", 1, 2);
+    hosts_flush(fixture.hosts);
+    assert_true(link_is_quiet(&link) || link.wires[link.read].kind != SERVER_MESSAGE_FACTS);
+    fixture_fini(&fixture);
+}
+
 static void pieces_end_with_their_task(void **state)
 {
     (void)state;
@@ -630,6 +657,8 @@ int main(void)
         cmocka_unit_test(outcomes_are_kept_until_acknowledged),
         cmocka_unit_test(is_fed_as_it_reads),
         cmocka_unit_test(pieces_follow_their_message),
+        cmocka_unit_test(pieces_wait_for_their_stream),
+        cmocka_unit_test(pieces_are_of_their_attempt),
         cmocka_unit_test(pieces_end_with_their_task),
         cmocka_unit_test(who_cannot_be_told_the_rest_is_stopped),
         cmocka_unit_test(a_hello_acknowledges_pieces),

@@ -60,6 +60,24 @@ static void picks_the_least_busy(void **state)
     fixture_fini(&fixture);
 }
 
+/* By the share of its slots that are taken. */
+static void the_least_busy_is_so_by_its_share(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link links[2];
+    uint32_t task = 0;
+    fixture_init(&fixture, NULL);
+    struct host_session *large = connect_host(&fixture, &links[0], "large", 10, "a,b");
+    struct host_session *small = connect_host(&fixture, &links[1], "small", 2, "a,c");
+    assert_ptr_equal(dispatch(&fixture, "c", ++task, 1), small);
+    for (int i = 0; i < 3; i++) {
+        assert_ptr_equal(dispatch(&fixture, "b", ++task, 1), large);
+    }
+    assert_ptr_equal(dispatch(&fixture, "a", ++task, 1), large); /* 3 of 10, and 1 of 2. */
+    fixture_fini(&fixture);
+}
+
 static void equals_take_turns(void **state)
 {
     (void)state;
@@ -514,6 +532,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(picks_the_least_busy),
+        cmocka_unit_test(the_least_busy_is_so_by_its_share),
         cmocka_unit_test(equals_take_turns),
         cmocka_unit_test(reservations_take_slots),
         cmocka_unit_test(gives_to_a_host_that_has_just_gone),

@@ -203,6 +203,35 @@ static void nobody_moves_before_a_lease_has_passed(void **state)
     fixture_fini(&fixture);
 }
 
+/* A session that goes on is as old as it was. */
+static void who_dialled_in_last_may_leave(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link links[4];
+    fixture_init(&fixture, NULL);
+    struct host_session *first = connect_version(&fixture, &links[0], "a", "v1", 9);
+    struct host_session *second = connect_version(&fixture, &links[1], "b", "v2", 9);
+    connect_version(&fixture, &links[2], "c", "v1", 9);
+    settle(&fixture, links, 3);
+    disconnect(&fixture, &links[0]);
+    link_init(&links[3]);
+    fixture.deployment = "v1";
+    assert_int_equal(say_hello(&fixture, &links[3], "a", 9, "a", links[0].wires[0].token, NULL, 0),
+                     CODE_OK);
+    assert_ptr_equal(links[3].link.session, first);
+    assert_ptr_not_equal(pick(&fixture, HOSTS_NEWEST), second); /* The third is still there. */
+    receive(&fixture, &links[2], HOST_MESSAGE_DRAIN, 1, 0, 0);
+    disconnect(&fixture, &links[2]);
+    disconnect(&fixture, &links[3]);
+    link_init(&links[0]);
+    assert_int_equal(say_hello(&fixture, &links[0], "a", 9, "a", links[3].wires[0].token, NULL, 0),
+                     CODE_OK);
+    assert_ptr_equal(links[0].link.session, first);
+    assert_ptr_equal(pick(&fixture, HOSTS_NEWEST), second);
+    fixture_fini(&fixture);
+}
+
 static void pools_of_a_name_are_served_by_turns(void **state)
 {
     (void)state;
@@ -398,6 +427,7 @@ int main(void)
         cmocka_unit_test(a_host_that_leaves_is_not_waited_for),
         cmocka_unit_test(the_newest_is_that_which_dialled_in_last),
         cmocka_unit_test(nobody_moves_before_a_lease_has_passed),
+        cmocka_unit_test(who_dialled_in_last_may_leave),
         cmocka_unit_test(pools_of_a_name_are_served_by_turns),
         cmocka_unit_test(chance_and_a_model),
     };
