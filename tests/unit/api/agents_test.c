@@ -166,6 +166,117 @@ static void an_agent_keeps_its_queue(void **state)
     world_fini(&world);
 }
 
+static void fill_agent(Polos__V1__AgentDefinition *agent, Polos__V1__ToolDefinition *tool,
+                       Polos__V1__StopCondition *stop)
+{
+    static Polos__V1__ToolDefinition *tools[1];
+    static Polos__V1__StopCondition *stops[1];
+    tools[0] = tool;
+    stops[0] = stop;
+    tool->id = (char *)"look";
+    tool->description = (char *)"looks";
+    tool->parameters_json = (char *)"{\"type\": \"object\"}";
+    tool->timeout = world_length(1007);
+    tool->on_lost = POLOS__V1__LOST_CALL__LOST_CALL_UNKNOWN;
+    stop->condition_case = POLOS__V1__STOP_CONDITION__CONDITION_MAX_TOKENS;
+    stop->max_tokens = 17;
+    agent->id = (char *)"helper";
+    agent->description = (char *)"helps";
+    agent->system_prompt = (char *)"help";
+    agent->tools = tools;
+    agent->n_tools = 1;
+    agent->output_schema_json = (char *)"{\"type\": \"string\"}";
+    agent->_output_retries_case = POLOS__V1__AGENT_DEFINITION___OUTPUT_RETRIES_OUTPUT_RETRIES;
+    agent->output_retries = 10;
+    agent->max_turns = 4;
+    agent->stop_conditions = stops;
+    agent->n_stop_conditions = 1;
+    agent->queue = (char *)"slow";
+    Polos__V1__ModelSpec *model = world_model(agent, "m");
+    model->base_url = (char *)"https://h";
+    model->_temperature_case = POLOS__V1__MODEL_SPEC___TEMPERATURE_TEMPERATURE;
+    model->temperature = 0.25;
+    model->max_output_tokens = 9;
+    model->options_json = (char *)"{\"n\": 1}";
+}
+
+static void expect_same(const ProtobufCMessage *one, const ProtobufCMessage *other)
+{
+    uint8_t bytes[2][2000];
+    assert_in_range(protobuf_c_message_get_packed_size(one), 1, sizeof(bytes[0]));
+    assert_in_range(protobuf_c_message_get_packed_size(other), 1, sizeof(bytes[1]));
+    size_t len = protobuf_c_message_pack(one, bytes[0]);
+    assert_int_equal(protobuf_c_message_pack(other, bytes[1]), len);
+    assert_memory_equal(bytes[0], bytes[1], len);
+}
+
+/* Every field there is. */
+static void an_agent_is_answered_as_it_was_registered(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 0);
+    Polos__V1__ToolDefinition tool = POLOS__V1__TOOL_DEFINITION__INIT;
+    Polos__V1__StopCondition stop = POLOS__V1__STOP_CONDITION__INIT;
+    Polos__V1__AgentDefinition agent = POLOS__V1__AGENT_DEFINITION__INIT;
+    Polos__V1__AgentServiceRegisterRequest request =
+        POLOS__V1__AGENT_SERVICE_REGISTER_REQUEST__INIT;
+    fill_agent(&agent, &tool, &stop);
+    request.agent = &agent;
+    Polos__V1__AgentServiceRegisterResponse *registered =
+        world_ask(&world, "/polos.v1.AgentService/Register", &request.base, CODE_OK);
+    Polos__V1__AgentServiceGetRequest get = POLOS__V1__AGENT_SERVICE_GET_REQUEST__INIT;
+    get.agent_id = (char *)"helper";
+    Polos__V1__AgentServiceGetResponse *got =
+        world_ask(&world, "/polos.v1.AgentService/Get", &get.base, CODE_OK);
+    expect_same(&got->agent->definition->base, &agent.base);
+    assert_string_equal(got->agent->definition_hash, registered->definition_hash);
+    assert_true(got->agent->newest);
+    assert_int_equal(got->agent->hosts, 0);
+    assert_int_equal(got->agent->runs, 0);
+    assert_int_equal(got->agent->n_missing_offers, 1);
+    assert_string_equal(got->agent->missing_offers[0], "look");
+    free_message(got);
+    agent.output_retries = 11;
+    world_refused(&world, "/polos.v1.AgentService/Register", &request.base, CODE_INVALID_ARGUMENT,
+                  "INVALID_FIELD", "agent.output_retries");
+    agent.output_retries = 10;
+    agent.output_schema_json = (char *)"[]";
+    world_refused(&world, "/polos.v1.AgentService/Register", &request.base, CODE_INVALID_ARGUMENT,
+                  "INVALID_FIELD", "agent.output_schema_json");
+    free_message(registered);
+    world_fini(&world);
+}
+
+static bool break_row(void *context, str key, str value)
+{
+    struct store_batch *batch = context;
+    (void)value;
+    store_batch_put(batch, STORE_DEFINITIONS, key, STR("\xff\xff"));
+    return true;
+}
+
+static void a_damaged_agent_says_so(void **state)
+{
+    (void)state;
+    struct world world;
+    struct store_batch batch = {.count = 0};
+    world_init(&world, 0);
+    free_message(put(&world, "helper", "one"));
+    assert_true(status_is_ok(store_scan(&world.store, STORE_DEFINITIONS, STR_EMPTY, STR_EMPTY,
+                                        false, SIZE_MAX, break_row, &batch)));
+    assert_true(status_is_ok(store_commit(&world.store, &batch)));
+    store_batch_fini(&batch);
+    Polos__V1__AgentServiceGetRequest get = POLOS__V1__AGENT_SERVICE_GET_REQUEST__INIT;
+    get.agent_id = (char *)"helper";
+    world_refused(&world, "/polos.v1.AgentService/Get", &get.base, CODE_DATA_LOSS, "STORE_DAMAGED",
+                  "");
+    Polos__V1__AgentServiceListRequest list = POLOS__V1__AGENT_SERVICE_LIST_REQUEST__INIT;
+    world_refused(&world, "/polos.v1.AgentService/List", &list.base, CODE_DATA_LOSS,
+                  "STORE_DAMAGED", "");
+    world_fini(&world);
+}
+
 /* The prompts of all versions of "helper", newest first, in pages of that size. */
 static void expect_versions(struct world *world, int32_t size, const char *const *prompts,
                             size_t count)
@@ -303,6 +414,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_agent_and_its_versions),
         cmocka_unit_test(an_agent_keeps_its_queue),
+        cmocka_unit_test(an_agent_is_answered_as_it_was_registered),
+        cmocka_unit_test(a_damaged_agent_says_so),
         cmocka_unit_test(versions_are_listed_and_deleted),
         cmocka_unit_test(agents_come_in_pages),
         cmocka_unit_test(large_agents_make_short_pages),
