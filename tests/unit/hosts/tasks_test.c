@@ -460,6 +460,47 @@ static void waiting_tasks_are_limited(void **state)
 }
 
 /* One slot, many names with many waiting tasks, and a name that comes anew each time. */
+/* Also while a slot is free all the time. */
+static void names_take_turns(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    fixture_init(&fixture, NULL);
+    struct host_session *session = connect_host(&fixture, &link, "h", 9, "a,b,c");
+    for (uint32_t task = 1; task <= 6; task++) {
+        add_ready(&fixture, task <= 2 ? "a" : task <= 4 ? "b" : "c", task);
+    }
+    static const uint32_t turns[] = {1, 3, 5, 2, 4, 6};
+    for (size_t i = 0; i < COUNT_OF(turns); i++) {
+        assert_int_equal(next_ready(&fixture), turns[i]);
+        hosts_reserve(fixture.hosts, session, task_number(turns[i]), 1);
+    }
+    assert_int_equal(next_ready(&fixture), 0);
+    fixture_fini(&fixture);
+}
+
+/* Nobody offers them, and nothing is kept of them. */
+static void names_that_are_over_are_forgotten(void **state)
+{
+    (void)state;
+    enum {
+        NAMES = 2000,
+    };
+    struct fixture fixture;
+    size_t before = 0;
+    fixture_init(&fixture, NULL);
+    for (uint32_t task = 1; task <= NAMES; task++) {
+        char name[16];
+        snprintf(name, sizeof(name), "name-%u", (unsigned)task);
+        add_ready(&fixture, name, task);
+        hosts_ready_remove(fixture.hosts, task_number(task));
+        before = task == 1 ? mallinfo2().uordblks : before;
+    }
+    assert_in_range(mallinfo2().uordblks, 0, before + NAMES * 8);
+    fixture_fini(&fixture);
+}
+
 static void no_name_starves(void **state)
 {
     (void)state;
@@ -547,6 +588,8 @@ int main(void)
         cmocka_unit_test(clocks_that_step_back),
         cmocka_unit_test(tasks_wait_first_in_first_out),
         cmocka_unit_test(waiting_tasks_are_limited),
+        cmocka_unit_test(names_take_turns),
+        cmocka_unit_test(names_that_are_over_are_forgotten),
         cmocka_unit_test(no_name_starves),
         cmocka_unit_test(many_wait_in_little_memory),
         cmocka_unit_test(a_host_that_is_expelled_loses_its_tasks_at_once),

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "service/features/callers/callers.h"
 #include "service/features/deletions/deletions.h"
 #include "service/features/forks/forks.h"
 #include "service/features/publications/publications.h"
@@ -82,9 +83,12 @@ static struct {
     size_t working_count;
     size_t model_calls; /* That were answered. */
     size_t deaths_left;
+    bool is_waited_for; /* Somebody waits for the end of `run`, ... */
+    bool is_told; /* ... or was told of it. */
     uuid run; /* That was started last by a request. */
     enum fault fault;
     size_t place;
+    uint64_t tickets;
     size_t dials;
     char host_id[32]; /* Each time another: it has forgotten what it was at. */
 } bed;
@@ -101,6 +105,13 @@ static const struct host_child deep[] = {
 };
 static const struct host_child one[] = {
     {.kind = RUN_KIND_WORKFLOW, .name = {"waits", 5}, .input = {"2", 1}},
+};
+
+static const struct host_child other[] = {
+    {.kind = RUN_KIND_WORKFLOW,
+     .name = {"waits", 5},
+     .input = {"3", 1},
+     .options = {.outlives_parent = true}},
 };
 
 static const struct program codes[] = {
@@ -129,6 +140,13 @@ static const struct program codes[] = {
      .wanted =
          {.kind = STEP_REQUEST_START, .children = one, .child_count = COUNT_OF(one), .waits = true},
      .fails = true},
+    {.name = "leaves",
+     .key = "other",
+     .wanted = {.kind = STEP_REQUEST_START,
+                .children = other,
+                .child_count = COUNT_OF(other),
+                .waits = true},
+     .fails = true},
     {.name = "publishes",
      .key = "news",
      .wanted = {.kind = STEP_REQUEST_PUBLISH,
@@ -137,9 +155,9 @@ static const struct program codes[] = {
                 .data = {"7", 1}}},
 };
 
-static const char *const offers[] = {"workflow:leaf",  "workflow:sleeps",    "workflow:waits",
-                                     "workflow:asks",  "workflow:parent",    "workflow:deep",
-                                     "workflow:fails", "workflow:publishes", NULL};
+static const char *const offers[] = {
+    "workflow:leaf", "workflow:sleeps", "workflow:waits",     "workflow:asks",   "workflow:parent",
+    "workflow:deep", "workflow:fails",  "workflow:publishes", "workflow:leaves", NULL};
 
 static const struct program *program_of(const char *line)
 {
@@ -252,6 +270,26 @@ static void dial(void)
     lone_host_connect(&bed.host, &bed.lone, bed.host_id, offers);
 }
 
+/* Whoever waits for the run's end asks again where that fails. */
+static void was_waited_for(struct request *request, const struct failure *failure)
+{
+    bed.is_waited_for = false;
+    bed.is_told |= failure == NULL && engine_is_terminal(&report_request(request)->ret->state);
+    bed.is_told |= failure != NULL && failure->code == CODE_NOT_FOUND;
+    request_free(request);
+}
+
+static void wait_for_end(void)
+{
+    struct request *request = request_new(&wait_operation);
+    assert_false(bed.is_waited_for);
+    bed.is_waited_for = true;
+    request->run = bed.run;
+    request->done = was_waited_for;
+    wait_request(request)->ticket = ++bed.tickets;
+    partition_post_always(bed.lone.partition, request);
+}
+
 static void react(void)
 {
     static const struct host_message beat = {.kind = HOST_MESSAGE_HEARTBEAT};
@@ -260,6 +298,9 @@ static void react(void)
             dial();
         }
         hear();
+        if (!uuid_is_zero(bed.run) && !bed.is_waited_for && !bed.is_told) {
+            wait_for_end();
+        }
         if (bed.host.link.session != NULL) {
             lone_host_say(&bed.host, (struct held_task){0}, beat);
         }
@@ -306,7 +347,7 @@ static void perform(const struct act *act)
         lone_ask(&bed.lone, request);
         enum code code = bed.lone.failure.code;
         if (request->operation == &start_operation) {
-            bed.run = start_request(request)->ret_run;
+            bed.run = code == CODE_OK ? start_request(request)->ret_run : bed.run;
         }
         snprintf(why, sizeof(why), STR_FMT, STR_ARG(bed.lone.failure.message));
         request_free(request);
@@ -384,6 +425,8 @@ static void set_up(void)
     memset(&bed.host, 0, sizeof(bed.host));
     bed.working_count = 0;
     bed.model_calls = bed.dials = 0;
+    bed.run = (uuid){{0}};
+    bed.is_waited_for = bed.is_told = false;
     lone_init(&bed.lone, START_MS);
     bed.lone.leaves_runs_open = true;
     bed.host.is_beside_faults = true;
@@ -414,6 +457,7 @@ static bool play(const struct scene *scene, enum fault fault, size_t place)
     bool is_met = bed.lone.reads_left + bed.lone.commits_left + bed.deaths_left == 0;
     set_fault(FAULT_NONE, 0);
     const char *ended = ends();
+    assert_true(bed.is_told || uuid_is_zero(bed.run));
     if (strcmp(ended, scene->ends) != 0) {
         fail_msg("%s, fault %d at place %zu:\n%s\ninstead of\n%s", scene->name, (int)fault, place,
                  ended, scene->ends);
@@ -577,6 +621,10 @@ static const struct scene scenes[] = {
     {"orphans",
      {{0, start_flow, "fails"}},
      "fails RUN_FAILED reason=WORKFLOW_FAILED; waits RUN_CANCELLED; rows 1:1 16:9"},
+    {"a family that outlives its root, which is tried again",
+     {{0, start_flow, "leaves"}, {30000, retry_it, NULL}, {90000, publish_news, NULL}},
+     "leaves RUN_COMPLETED; leaves RUN_FAILED reason=WORKFLOW_FAILED; waits RUN_COMPLETED; rows "
+     "1:2 16:13 11:1"},
     {"a family that is tried again",
      {{0, start_flow, "fails"}, {30000, retry_it, NULL}, {90000, publish_news, NULL}},
      "fails RUN_COMPLETED; fails RUN_FAILED reason=WORKFLOW_FAILED; waits RUN_CANCELLED; waits "
