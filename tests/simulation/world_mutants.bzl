@@ -838,6 +838,10 @@ MUTANTS = {
     "lost_tasks_not_named": ("A host that dials again is not told what it lost.", {
         "lost[lost_count++] = hello->held[i];": "lost[lost_count] = hello->held[i];",
     }),
+    "revoked_key_comes_back": ("A key that was revoked is good again after a restart.", {
+        "key->revoked_ms = now_ms; put(table, key, batch);":
+            "key->revoked_ms = now_ms; (void)batch;",
+    }),
 }
 
 # Where they were seen last, if late: tried first, to save time.
