@@ -21,7 +21,8 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const DOCS = join(ROOT, "..", "..", "docs");
 const ONLY_PYTHON = [
   "python", // typescript.md is its other half
-  "hooks", // typescript.md says that they are not there
+  "hooks", // typescript.md says that they are not there, nor these:
+  "guardrails",
 ];
 const OF_STUBS = ["stubs"]; // tests/stubs.test.ts runs its blocks
 const WORKER_SAYS = "serving what is defined here";

@@ -34,8 +34,10 @@ export class Words {
     INPUT_TAKEN: (e) => `turn ${e.data["turn"]} has input ${oneLine(e.data["input_id"])}`,
     INPUT_RETURNED: (e) =>
       `the model is not told input ${oneLine(e.data["input_id"])}: the run ends`,
-    REPLY_REJECTED: (e) =>
-      this.#value(e.data["feedback"], "the answer does not fit its schema; the model is told: "),
+    REPLY_REJECTED: (e) => this.#replyRejected(e),
+    REPLY_AMENDED: () => "a guardrail changed the reply",
+    REPLY_JUDGED: (e) => this.#replyJudged(e),
+    REPLY_PASSED: () => "all guardrails let the reply pass",
     INPUT_AMENDED: (e) =>
       this.#value(e.data["input"], "a hook changed what the model is told of the input: "),
     CALL_AMENDED: (e) =>
@@ -102,6 +104,18 @@ export class Words {
   }
 
   // ---- models ----
+
+  #replyRejected({ data }: HistoryEvent): string {
+    const what = data["guardrail"]
+      ? `guardrail ${quoted(data["guardrail"])} turned the reply down`
+      : "the answer does not fit its schema";
+    return this.#value(data["feedback"], `${what}; the model is told: `);
+  }
+
+  #replyJudged({ data }: HistoryEvent): string {
+    const verdict = data["passed"] ? "passes" : "does not pass";
+    return this.#value(data["reason"], `a model judged the reply, which ${verdict}: `);
+  }
 
   #modelRequested(event: HistoryEvent): string {
     this.#since.set(event.effectId, event.timeMs);
