@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "service/features/deletions/deletions.h"
 #include "service/features/reports/reports.h"
 #include "tests/unit/partition/lone_calls.h"
 #include "tests/unit/partition/lone_host.h"
@@ -21,6 +22,7 @@
 enum {
     MANY = 1100, /* Runs; more than are read at a time. */
     HELD_MAX = 10,
+    TIMEOUT_MS = 60000,
 };
 
 static struct {
@@ -158,6 +160,59 @@ static void another_runs_snapshot_is_passed_over(void **state)
     end();
 }
 
+static enum reason delete_run(uuid run)
+{
+    struct request *request = request_new(&delete_operation);
+    request->run = run;
+    lone_ask(&bed.lone, request);
+    request_free(request);
+    enum reason reason = bed.lone.failure.reason;
+    lone_rounds(&bed.lone);
+    return reason;
+}
+
+/* It counts no more among those that keep its root. */
+static void a_child_that_cannot_be_read_is_deleted_by_itself(void **state)
+{
+    (void)state;
+    static const struct host_child child = {.kind = RUN_KIND_WORKFLOW, .name = {"nobody", 6}};
+    uuid run;
+    begin((struct partition_options){0});
+    bed.ended = lone_start_flow(&bed.lone, "flow");
+    lone_host_start(&bed.host, lone_host_task(&bed.host), "one", &child, 1);
+    assert_int_equal(lone_children(&bed.lone, bed.ended, &run, 1), 1);
+    lone_host_done(&bed.host, lone_host_task(&bed.host), "1");
+    assert_int_equal(delete_run(bed.ended), REASON_RUN_NOT_ENDED);
+    assert_int_equal(delete_run(run), REASON_RUN_NOT_ROOT);
+    lone_stop(&bed.lone);
+    assert_int_equal(lone_rows(&bed.lone, INDEX_TREE), 1);
+    copy_record(bed.ended, run, 4); /* Its third is nowhere. */
+    assert_int_equal(cancel(run), REASON_RUN_UNREADABLE);
+    assert_int_equal(delete_run(run), REASON_NONE);
+    assert_int_equal(lone_rows(&bed.lone, INDEX_TREE), 0);
+    assert_int_equal(delete_run(bed.ended), REASON_NONE);
+    assert_int_equal(delete_run(bed.ended), REASON_RUN_NOT_FOUND);
+    end();
+}
+
+static void a_deadline_says_what_was_waited_for(void **state)
+{
+    (void)state;
+    begin((struct partition_options){0});
+    lone_register(&bed.lone, (struct agent_definition){.id = STR("helper")});
+    uuid run = lone_start(&bed.lone, (struct run_spec){.kind = RUN_KIND_AGENT,
+                                                       .name = STR("helper"),
+                                                       .input = STR("\"hi\""),
+                                                       .options = {.timeout_ms = TIMEOUT_MS}});
+    lone_advance(&bed.lone, START_MS + TIMEOUT_MS - 1);
+    assert_string_equal(lone_why_failed(&bed.lone, run), "");
+    lone_advance(&bed.lone, START_MS + TIMEOUT_MS);
+    assert_string_equal(lone_why_failed(&bed.lone, run),
+                        "the run's deadline passed while the model 'm' was answering, attempt 1");
+    assert_int_equal(bed.lone.model_cancels, 1);
+    end();
+}
+
 static void all_runs_are_found_at_a_start(void **state)
 {
     (void)state;
@@ -184,11 +239,14 @@ static void who_waits_stays_in_memory_where_there_is_room(void **state)
     begin((struct partition_options){.waiting_runs_max = HELD_MAX});
     partition_stats(bed.lone.partition, &stats);
     uint64_t commits = stats.commits;
+    uint64_t stored = stats.store.commits;
+    assert_int_equal(stats.hosts.connected, 1);
     for (size_t i = 0; i < HELD_MAX + 2; i++) {
         lone_start_flow(&bed.lone, "nobody");
         partition_stats(bed.lone.partition, &stats);
         assert_int_equal(stats.runs_in_memory, i < HELD_MAX ? i + 1 : HELD_MAX);
         assert_int_equal(stats.commits, commits + i + 1);
+        assert_int_equal(stats.store.commits, stored + i + 1);
     }
     end();
 }
@@ -200,6 +258,8 @@ int main(void)
         cmocka_unit_test(a_journal_does_not_go_on_after_its_end),
         cmocka_unit_test(another_runs_journal_is_no_run),
         cmocka_unit_test(another_runs_snapshot_is_passed_over),
+        cmocka_unit_test(a_child_that_cannot_be_read_is_deleted_by_itself),
+        cmocka_unit_test(a_deadline_says_what_was_waited_for),
         cmocka_unit_test(all_runs_are_found_at_a_start),
         cmocka_unit_test(who_waits_stays_in_memory_where_there_is_room),
     };

@@ -103,6 +103,7 @@ struct telling {
     const uuid *runs;
     size_t run_count;
     enum event_kind kind; /* To be counted. */
+    struct buf why; /* It failed. */
     size_t count;
 };
 
@@ -185,6 +186,9 @@ static bool tell_record(void *context, str key, str record)
     while (status_is_ok(codec_next(record, &cursor, &entry, &at_end)) && !at_end) {
         assert_true(status_is_ok(codec_decode(&entry, &arena, &event)));
         put_event(telling, &event);
+        if (event.kind == EVENT_RUN_FAILED) {
+            buf_put(&telling->why, event.run_failed.message);
+        }
         telling->count += event.kind == telling->kind ? 1 : 0;
     }
     arena_fini(&arena);
@@ -209,6 +213,7 @@ const char *lone_journal(struct lone_partition *lone, uuid run, const uuid *runs
         *at = *at == '"' ? '\'' : *at;
     }
     buf_fini(&telling.text);
+    buf_fini(&telling.why);
     return text;
 }
 
@@ -217,7 +222,18 @@ size_t lone_count(struct lone_partition *lone, uuid run, enum event_kind kind)
     struct telling telling = {.kind = kind};
     tell(lone, run, &telling);
     buf_fini(&telling.text);
+    buf_fini(&telling.why);
     return telling.count;
+}
+
+const char *lone_why_failed(struct lone_partition *lone, uuid run)
+{
+    struct telling telling = {.text = {0}};
+    tell(lone, run, &telling);
+    const char *why = arena_cstr(&lone->arena, buf_str(&telling.why));
+    buf_fini(&telling.text);
+    buf_fini(&telling.why);
+    return why;
 }
 
 size_t lone_children(struct lone_partition *lone, uuid parent, uuid *ret, size_t max)

@@ -29,6 +29,9 @@ enum reason lone_resume(struct lone_partition *lone, uuid run, const char *key, 
 const char *lone_journal(struct lone_partition *lone, uuid run, const uuid *runs, size_t count);
 /* How often an event of that kind is in it. */
 size_t lone_count(struct lone_partition *lone, uuid run, enum event_kind kind);
+/* The message of a run that has failed; empty: it has not. Lives as long as the partition's arena.
+ */
+const char *lone_why_failed(struct lone_partition *lone, uuid run);
 /* The runs below it that were started last, newest first; how many there are. */
 size_t lone_children(struct lone_partition *lone, uuid parent, uuid *ret, size_t max);
 /* How many rows of that kind the index has. */
