@@ -490,6 +490,9 @@ static void sentences(void **state)
         assert_int_equal(run->n_waiting, 1);
         assert_int_equal(run->waiting[0]->kind, rows[i].waits);
         assert_string_equal(run->waiting[0]->message, rows[i].message);
+        assert_string_equal(run->waiting[0]->name,
+                            rows[i].kind == EFFECT_MODEL ? "" : "get_weather");
+        assert_string_equal(run->waiting[0]->step_key, "");
         assert_int_equal(run->waiting[0]->since->seconds, 5);
         assert_int_equal(run->waiting[0]->deadline->seconds, 90); /* The run's. */
         assert_int_equal(run->deadline->seconds, 90);
@@ -519,6 +522,23 @@ static void a_task_that_is_held_back_says_so(void **state)
         assert_non_null(strstr(run->waiting[0]->message, said[deployment]));
         story_fini(&story);
     }
+}
+
+/* Where its definition cannot be read, it is that which answered before. */
+static void a_model_call_names_its_model(void **state)
+{
+    (void)state;
+    static const struct model_block text = {.kind = MODEL_BLOCK_TEXT, .text = {"hm", 2}};
+    struct story story;
+    story_init(&story, RUN_KIND_AGENT);
+    tell_started(&story, STR("null"));
+    struct event reply = replied(&story, &text, 1);
+    tell(&story, &reply, 1);
+    open_effect(&story, EFFECT_MODEL, EFFECT_READY);
+    assert_string_equal(view(&story)->waiting[0]->name, "m-1");
+    story.facts.effect_names[0] = STR("another");
+    assert_string_equal(view(&story)->waiting[0]->name, "another");
+    story_fini(&story);
 }
 
 /* The model answers once the call has a place. */
@@ -726,6 +746,7 @@ int main(void)
         cmocka_unit_test(errors),
         cmocka_unit_test(sentences),
         cmocka_unit_test(a_task_that_is_held_back_says_so),
+        cmocka_unit_test(a_model_call_names_its_model),
         cmocka_unit_test(a_model_call_without_a_place),
         cmocka_unit_test(waits_of_code),
         cmocka_unit_test(state_and_retries),

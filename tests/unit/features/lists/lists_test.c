@@ -96,12 +96,31 @@ static void again_after_a_lost_commit(void **state)
     end();
 }
 
+/* What was there is not made again. */
+static void only_what_is_not_there(void **state)
+{
+    (void)state;
+    begin(3);
+    lone_rounds(&bed.lone);
+    lone_stop(&bed.lone);
+    size_t rows = lone_rows(&bed.lone, INDEX_RUN);
+    lone_drop_rows(&bed.lone, INDEX_RUN, INDEX_RUN_BUILT);
+    lone_begin(&bed.lone);
+    lone_rounds(&bed.lone);
+    assert_int_equal(rows, bed.rows);
+    /* Of three by their kind and name, of two by their user, of one by its end. */
+    assert_int_equal(lone_rows(&bed.lone, INDEX_RUN), 3 + 3 + 2 + 1);
+    assert_int_equal(lone_rows(&bed.lone, INDEX_RUN_BUILT), 1);
+    lone_fini(&bed.lone);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(some_a_round),
         cmocka_unit_test(again_after_a_failed_read),
         cmocka_unit_test(again_after_a_lost_commit),
+        cmocka_unit_test(only_what_is_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

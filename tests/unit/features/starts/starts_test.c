@@ -68,7 +68,7 @@ static const char *start(struct run_spec spec, uint8_t digest, uuid *ret)
     struct request *request = request_new(&start_operation);
     spec.input = spec.input.len == 0 ? STR("null") : spec.input;
     start_request(request)->spec = spec;
-    start_request(request)->digest[0] = digest;
+    start_request(request)->digest[sizeof(start_request(request)->digest) - 1] = digest;
     lone_ask(&bed.lone, request);
     *ret = start_request(request)->ret_run;
     bool existed = start_request(request)->ret_existed;
