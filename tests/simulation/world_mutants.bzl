@@ -305,13 +305,6 @@ MUTANTS = {
         "run->is_copying = !engine_is_terminal(&run->state) && *find(self, run->state.id) != NULL;":
             "run->is_copying = self == NULL;",
     }),
-    "half_fork_keeps_place": (
-        "A fork whose last piece was lost with its commit stays where it stood in a queue.",
-        {
-            """queue_order_leave(queues_in(partition), run->state.id); } else {
-                note(partition, run); }""": "} else { note(partition, run); }",
-        },
-    ),
     "half_fork_is_heard": ("Who waits for an event is told of it while its history is copied.", {
         "remember(room, state->seq + 1, event);": "note_set(self, run, state->seq + 1, event);",
     }),
@@ -850,8 +843,7 @@ SEEN_AT = {
     "awaits_not_recovered": 585,
     "called_run_moves_ticks": 618,
     "deletion_of_anothers": 249,
-    "fork_at_once": 540,
-    "half_fork_keeps_place": 516,
+    "fork_at_once": 295,
     "list_row_lost_in_build": 229,
     "misfit_answers": 134,
     "misfit_drops_what_fits": 222,

@@ -17,6 +17,7 @@
 #include "service/codec/copy_row.h"
 #include "service/features/deletions/deletions.h"
 #include "service/features/forks/forks.h"
+#include "service/features/queues/queues.h"
 #include "service/features/starts/starts.h"
 #include "service/partition/runs.h"
 #include "storage/keys.h"
@@ -90,13 +91,25 @@ static struct live_run *run_of(const struct bed *bed, uuid id)
     return run;
 }
 
+static void put_queue(struct bed *bed)
+{
+    struct request *request = request_new(&put_queue_operation);
+    put_queue_request(request)->offer = (struct queue_offer){STR("q"), {.concurrency = 1}};
+    lone_ask(&bed->lone, request);
+    assert_int_equal(bed->lone.failure.code, CODE_OK);
+    request_free(request);
+}
+
 static void setup(struct bed *bed)
 {
     memset(bed, 0, sizeof(*bed));
     lone_init(&bed->lone, START_MS);
+    put_queue(bed);
     struct request *request = request_new(&start_operation);
-    start_request(request)->spec =
-        (struct run_spec){.kind = RUN_KIND_WORKFLOW, .name = STR("flow"), .input = STR("1")};
+    start_request(request)->spec = (struct run_spec){.kind = RUN_KIND_WORKFLOW,
+                                                     .name = STR("flow"),
+                                                     .input = STR("1"),
+                                                     .options = {.queue = STR("q")}};
     lone_ask(&bed->lone, request);
     assert_int_equal(bed->lone.failure.code, CODE_OK);
     bed->source = start_request(request)->ret_run;
@@ -282,6 +295,27 @@ static void its_cancellation_ends_it_where_it_is(void **state)
     lone_fini(&bed.lone);
 }
 
+/* Its last piece may have been among them: then it stood in its queue already. */
+static void lost_pieces_take_no_place(void **state)
+{
+    (void)state;
+    struct bed bed;
+    setup(&bed);
+    ask_fork(&bed, REASON_NONE);
+    for (int rounds = 0; run_of(&bed, bed.copy)->is_copying; rounds++) {
+        assert_true(rounds < ROUNDS_MAX);
+        bed.lone.fails_commits = true;
+        partition_round(bed.lone.partition);
+        bed.lone.fails_commits = false;
+        expect_half(&bed);
+        assert_int_equal(queues_report(bed.lone.partition, STR("q")).waiting, 0);
+        partition_round(bed.lone.partition);
+    }
+    expect_whole(&bed);
+    assert_int_equal(queues_report(bed.lone.partition, STR("q")).waiting, 1);
+    lone_fini(&bed.lone);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +323,7 @@ int main(void)
         cmocka_unit_test(a_restart_goes_on_from_what_is_there),
         cmocka_unit_test(what_is_asked_of_it_waits),
         cmocka_unit_test(its_cancellation_ends_it_where_it_is),
+        cmocka_unit_test(lost_pieces_take_no_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
