@@ -188,6 +188,9 @@ static void fill_agent(Polos__V1__AgentDefinition *agent, Polos__V1__ToolDefinit
     agent->output_schema_json = (char *)"{\"type\": \"string\"}";
     agent->_output_retries_case = POLOS__V1__AGENT_DEFINITION___OUTPUT_RETRIES_OUTPUT_RETRIES;
     agent->output_retries = 10;
+    agent->_guardrail_max_retries_case =
+        POLOS__V1__AGENT_DEFINITION___GUARDRAIL_MAX_RETRIES_GUARDRAIL_MAX_RETRIES;
+    agent->guardrail_max_retries = 7;
     agent->max_turns = 4;
     agent->stop_conditions = stops;
     agent->n_stop_conditions = 1;

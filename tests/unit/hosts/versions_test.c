@@ -220,7 +220,8 @@ static void who_dialled_in_last_may_leave(void **state)
     assert_int_equal(say_hello(&fixture, &links[3], "a", 9, "a", links[0].wires[0].token, NULL, 0),
                      CODE_OK);
     assert_ptr_equal(links[3].link.session, first);
-    assert_ptr_not_equal(pick(&fixture, HOSTS_NEWEST), second); /* The third is still there. */
+    assert_ptr_not_equal(pick(&fixture, CODE_VERSION_NEWEST),
+                         second); /* The third is still there. */
     receive(&fixture, &links[2], HOST_MESSAGE_DRAIN, 1, 0, 0);
     disconnect(&fixture, &links[2]);
     disconnect(&fixture, &links[3]);
@@ -228,7 +229,7 @@ static void who_dialled_in_last_may_leave(void **state)
     assert_int_equal(say_hello(&fixture, &links[0], "a", 9, "a", links[3].wires[0].token, NULL, 0),
                      CODE_OK);
     assert_ptr_equal(links[0].link.session, first);
-    assert_ptr_equal(pick(&fixture, HOSTS_NEWEST), second);
+    assert_ptr_equal(pick(&fixture, CODE_VERSION_NEWEST), second);
     fixture_fini(&fixture);
 }
 
