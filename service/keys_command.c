@@ -150,7 +150,7 @@ status keys_command_read(const char *const *arguments, size_t count, struct aren
 static status refused(const struct failure *why, struct arena *arena)
 {
     return arena_fail(arena, why->code, STR_FMT "%s" STR_FMT, STR_ARG(why->field),
-                      why->field.len == 0 ? "" : " ", STR_ARG(why->message));
+                      why->field.len == 0 ? "" : ": ", STR_ARG(why->message));
 }
 
 static status commit(struct store *store, struct store_batch *batch)

@@ -37,6 +37,8 @@ void hosts_reserve(struct hosts *hosts, struct host_session *session, struct tas
 /* Sends the task, and takes a slot for it if none is reserved. The session came from hosts_pick()
  * in this round. */
 void hosts_give(struct hosts *hosts, struct host_session *session, const struct host_task *task);
+/* Renewals and ends of leases are reckoned from here until the next call. */
+void hosts_set_clock(struct hosts *hosts, uint64_t now_ms);
 /* The task is settled or its host let go of it (PARK); its slot is free. */
 void hosts_release(struct hosts *hosts, struct task_ref task);
 /* As release, and tells the host to stop. */

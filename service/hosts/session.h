@@ -147,8 +147,6 @@ struct hosts {
     uint64_t released_next; /* How many have ever been put there. */
 };
 
-/* Renewals and ends of leases are reckoned from here until the next call. */
-void hosts_set_clock(struct hosts *hosts, uint64_t now_ms);
 /* Sends the server's Drain, once, when there is one to send. */
 void hosts_send_drain(struct hosts *hosts, struct host_session *session);
 
