@@ -50,6 +50,7 @@ static void stay_open(void *self)
 static status commit(void *self, const struct store_batch *batch)
 {
     bool is_last = open_now->commits_left > 0 && --open_now->commits_left == 0;
+    open_now->reads_left = is_last ? open_now->reads_left_then : open_now->reads_left;
     bool fails = open_now->fails_commits || (is_last && !open_now->left_is_written);
     status done = fails ? STATUS_OK : open_now->store.vtable->commit(self, batch);
     return fails || is_last || open_now->forgets_commits
@@ -206,7 +207,10 @@ static void ask(struct lone_partition *lone, struct request *request,
     lone->is_answered = false;
     assert_true(partition_post(lone->partition, request));
     for (int i = 0; i < 10 && !lone->is_answered; i++) {
-        partition_round(lone->partition);
+        uint64_t due_ms = partition_round(lone->partition);
+        if (i >= 5 && !lone->is_answered && due_ms > lone->now_ms) {
+            lone->now_ms = due_ms; /* It waits for its store. */
+        }
     }
     assert_true(lone->is_answered);
 }

@@ -32,6 +32,7 @@ struct lone_partition {
     enum code left_failure;
     size_t commits_left; /* With the last of them, one fails; 0: none does. */
     bool left_is_written; /* And nobody knows. */
+    size_t reads_left_then; /* `reads_left` from then on. */
     size_t rows_read; /* By scans, since it was set. */
     const struct topic_format *topic_format;
     const char *zone_folder;
