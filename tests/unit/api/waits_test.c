@@ -295,6 +295,43 @@ static void suspensions_come_in_pages(void **state)
     play_fini(&play);
 }
 
+static char *start_child(struct play *play)
+{
+    Polos__V1__RunSpec spec = POLOS__V1__RUN_SPEC__INIT;
+    Polos__V1__RunSpec *specs[] = {&spec};
+    Polos__V1__StartRuns invoke = POLOS__V1__START_RUNS__INIT;
+    Polos__V1__StepRequest order = POLOS__V1__STEP_REQUEST__INIT;
+    spec.kind = POLOS__V1__RUN_KIND__RUN_KIND_WORKFLOW;
+    spec.name = (char *)"flow";
+    invoke.runs = specs;
+    invoke.n_runs = COUNT_OF(specs);
+    invoke.wait = true;
+    order.request_case = POLOS__V1__STEP_REQUEST__REQUEST_START_RUNS;
+    order.start_runs = &invoke;
+    say_order(play, "child", &order);
+    free_message(play->given);
+    play->given = last_of(play->host, POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK);
+    return play->given->task->run_id;
+}
+
+static void a_suspension_names_its_run_and_its_root(void **state)
+{
+    (void)state;
+    struct play play;
+    play_init(&play);
+    const char *child = start_child(&play);
+    assert_string_not_equal(child, play.run_id);
+    order_suspend(&play, "a");
+    Polos__V1__SuspendServiceListRequest request = POLOS__V1__SUSPEND_SERVICE_LIST_REQUEST__INIT;
+    Polos__V1__SuspendServiceListResponse *page =
+        world_ask(&play.world, "/polos.v1.SuspendService/List", &request.base, CODE_OK);
+    assert_int_equal(page->n_suspensions, 1);
+    assert_string_equal(page->suspensions[0]->run_id, child);
+    assert_string_equal(page->suspensions[0]->root_run_id, play.run_id);
+    free_message(page);
+    play_fini(&play);
+}
+
 static void a_bad_suspension_call_names_the_field(void **state)
 {
     (void)state;
@@ -775,6 +812,7 @@ int main(void)
         cmocka_unit_test(an_answer_counts_for_what_it_names),
         cmocka_unit_test(an_early_answer_is_kept),
         cmocka_unit_test(suspensions_come_in_pages),
+        cmocka_unit_test(a_suspension_names_its_run_and_its_root),
         cmocka_unit_test(a_bad_suspension_call_names_the_field),
         cmocka_unit_test(topics_are_followed),
         cmocka_unit_test(a_subscriber_that_goes_away_is_forgotten),

@@ -194,7 +194,7 @@ struct simulated_call *world_connect_host(struct world *world)
     Polos__V1__Hello hello = POLOS__V1__HELLO__INIT;
     hello.protocol = 1;
     hello.host_id = (char *)"host-1";
-    hello.slots = 1;
+    hello.slots = 2;
     hello.offers = &offers;
     say_hello(call, &hello);
     return call;

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "service/features/callers/callers.h"
+#include "service/features/models/models.h"
 #include "tests/unit/partition/lone_calls.h"
 #include "tests/unit/partition/lone_host.h"
 
@@ -179,6 +180,50 @@ static void an_end_that_was_lost_is_not_told(void **state)
     end();
 }
 
+static void drain(void)
+{
+    partition_post_always(bed.lone.partition, request_new(&drain_operation));
+    lone_rounds(&bed.lone);
+}
+
+/* What is at work may end before the process does. */
+static void who_waits_for_work_waits_on_while_it_drains(void **state)
+{
+    (void)state;
+    begin();
+    uuid idle = lone_start_flow(&bed.lone, "nobody");
+    wait_for(0, bed.run, 0);
+    wait_for(1, idle, 0);
+    drain();
+    expect(TOLD_NOTHING, TOLD_FAILURE, TOLD_NOTHING, TOLD_NOTHING);
+    assert_int_equal(bed.reason, REASON_SHUTTING_DOWN);
+    wait_for(2, bed.run, 0);
+    wait_for(3, idle, 0);
+    expect(TOLD_NOTHING, TOLD_FAILURE, TOLD_NOTHING, TOLD_FAILURE);
+    lone_host_done(&bed.host, lone_host_task(&bed.host), "1");
+    expect(TOLD_END, TOLD_FAILURE, TOLD_END, TOLD_FAILURE);
+    end();
+}
+
+/* A call that has no place is left to the next process. */
+static void who_waits_for_a_place_is_told_when_it_drains(void **state)
+{
+    (void)state;
+    begin();
+    lone_register(&bed.lone, (struct agent_definition){.id = STR("helper")});
+    uuid agent = lone_start(
+        &bed.lone,
+        (struct run_spec){.kind = RUN_KIND_AGENT, .name = STR("helper"), .input = STR("\"hi\"")});
+    struct model_sink sink = models_sink(bed.lone.partition);
+    sink.waits(sink.context, bed.lone.model_call, STR("model.example"));
+    wait_for(0, agent, 0);
+    drain();
+    expect(TOLD_FAILURE, TOLD_NOTHING, TOLD_NOTHING, TOLD_NOTHING);
+    assert_int_equal(bed.reason, REASON_SHUTTING_DOWN);
+    assert_int_equal(bed.lone.model_cancels, 1);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +231,8 @@ int main(void)
         cmocka_unit_test(each_has_its_time),
         cmocka_unit_test(who_is_gone_is_forgotten),
         cmocka_unit_test(an_end_that_was_lost_is_not_told),
+        cmocka_unit_test(who_waits_for_work_waits_on_while_it_drains),
+        cmocka_unit_test(who_waits_for_a_place_is_told_when_it_drains),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "service/base/json.h"
 #include "service/codec/index.h"
 #include "service/codec/topic_rows.h"
 #include "service/features/publications/publications.h"
@@ -24,7 +25,7 @@
 #include "storage/keys.h"
 #include "storage/memory_store.h"
 #include "storage/store.h"
-#include "tests/unit/partition/lone_partition.h"
+#include "tests/unit/partition/lone_calls.h"
 
 #define START_MS ((uint64_t)1800000000000)
 
@@ -140,6 +141,58 @@ static void test_a_shorter_timeout_counts_from_the_first_event(void **state)
     assert_int_equal(runs_after(4, 70000, 9999), 0);
     assert_int_equal(runs_after(4, 70000, 10000), 1);
     assert_int_equal(runs_after(4, 50000, 0), 1);
+}
+
+static void test_a_batch_is_a_list_of_its_events(void **state)
+{
+    (void)state;
+    static const char begins[] = "{\"events\":[";
+    struct lone_partition lone;
+    struct host_link link;
+    lone_init(&lone, START_MS);
+    offer(&lone, &link, 2, 0);
+    publish(&lone, 2);
+    lone_advance(&lone, START_MS + 1000);
+    assert_int_equal(lone.run_count, 1);
+    str input = str_trim(buf_str(&lone.inputs));
+    assert_true(str_starts_with(input, STR(begins)));
+    assert_true(json_check(input));
+    lone_fini(&lone);
+}
+
+/* More than are started in a round. */
+static void test_many_events_start_as_many_runs(void **state)
+{
+    (void)state;
+    enum {
+        CALLS = 40,
+        EVENTS = 8,
+        ROUNDS = 5,
+    };
+    struct lone_partition lone;
+    struct host_link link;
+    lone_init(&lone, START_MS);
+    offer(&lone, &link, 1, 0);
+    publish(&lone, 1);
+    for (int i = 0; i < ROUNDS; i++) {
+        (void)partition_round(lone.partition);
+    }
+    size_t rows = lone_rows(&lone, INDEX_RUN);
+    for (int i = 0; i < CALLS; i++) {
+        struct request *request = request_new(&publish_operation);
+        struct topic_event *events = arena_alloc(&request->arena, EVENTS * sizeof(events[0]));
+        for (size_t j = 0; j < EVENTS; j++) {
+            events[j] = (struct topic_event){.topic = STR("clicks"), .data = STR("{}")};
+        }
+        publish_request(request)->events = events;
+        publish_request(request)->count = EVENTS;
+        partition_post_always(lone.partition, request);
+    }
+    for (int i = 0; i < ROUNDS; i++) {
+        (void)partition_round(lone.partition);
+    }
+    assert_int_equal(lone_rows(&lone, INDEX_RUN), (CALLS * EVENTS + 1) * rows);
+    lone_fini(&lone);
 }
 
 /* The clock is set back after a restart: what was due before it still is. */
@@ -335,6 +388,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_smaller_batch_is_full),
         cmocka_unit_test(test_a_shorter_timeout_counts_from_the_first_event),
+        cmocka_unit_test(test_a_batch_is_a_list_of_its_events),
+        cmocka_unit_test(test_many_events_start_as_many_runs),
         cmocka_unit_test(test_a_batch_does_not_wait_for_the_clock),
         cmocka_unit_test(test_a_refused_start_is_tried_again),
         cmocka_unit_test(test_a_row_without_a_batch_size_is_passed_over),
