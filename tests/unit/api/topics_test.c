@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -347,6 +348,56 @@ static void deletes_a_few_a_round(void **state)
     world_fini(&world);
 }
 
+static void a_bad_topic_call_names_the_field(void **state)
+{
+    (void)state;
+    static char text[1102];
+    memset(text, '1', sizeof(text) - 1);
+    static char topic[514];
+    memset(topic, 't', sizeof(topic) - 1);
+    static const struct {
+        const char *topic;
+        size_t count;
+        const char *type;
+        const char *data;
+        const char *field;
+    } rows[] = {
+        {"", 1, "", "1", "topic"},
+        {topic, 1, "", "1", "topic"},
+        {"t", 0, "", "1", "events"},
+        {"t", 1001, "", "1", "events"},
+        {"t", 2, text, "1", "events[0].event_type"},
+        {"t", 2, "", "{", "events[0].data_json"},
+        {"t", 2, "", text, "events[0].data_json"},
+    };
+    struct world world;
+    world_init(&world, 0);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        Polos__V1__NewEvent event = POLOS__V1__NEW_EVENT__INIT;
+        event.event_type = (char *)rows[i].type;
+        event.data_json = (char *)rows[i].data;
+        static Polos__V1__NewEvent *events[1001];
+        for (size_t n = 0; n < rows[i].count; n++) {
+            events[n] = &event;
+        }
+        Polos__V1__TopicServicePublishRequest request =
+            POLOS__V1__TOPIC_SERVICE_PUBLISH_REQUEST__INIT;
+        request.topic = (char *)rows[i].topic;
+        request.events = events;
+        request.n_events = rows[i].count;
+        world_refused(&world, PUBLISH, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                      rows[i].field);
+    }
+    Polos__V1__TopicServiceSubscribeRequest follow =
+        POLOS__V1__TOPIC_SERVICE_SUBSCRIBE_REQUEST__INIT;
+    world_refused(&world, SUBSCRIBE, &follow.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "topic");
+    struct simulated_call *call = simulated_call_start(&world.api, SUBSCRIBE, &follow.base);
+    simulated_call_closed(call); /* Late: the partition has never heard of this subscriber. */
+    world_rounds(&world);
+    simulated_call_release(call);
+    world_fini(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +409,7 @@ int main(void)
         cmocka_unit_test(drops_its_oldest_events),
         cmocka_unit_test(drops_a_topic),
         cmocka_unit_test(deletes_a_few_a_round),
+        cmocka_unit_test(a_bad_topic_call_names_the_field),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
