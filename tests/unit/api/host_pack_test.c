@@ -205,6 +205,45 @@ static void tasks_go_out(void **state)
     release(envelope);
 }
 
+/* All that is said of a fact, one by one. */
+static void facts_of_tasks_go_out(void **state)
+{
+    (void)state;
+    const struct settled_step step = {
+        .key = STR("k"),
+        .kind = SETTLED_CHILDREN,
+        .is_child = true,
+        .index = 3,
+        .has_children = true,
+        .facts_seen = 4,
+        .retry_count = 5,
+        .try_number = 6,
+        .pause_ms = 7,
+        .steps_before = 8,
+    };
+    const struct host_task task = {.task = ref(),
+                                   .epoch = 1,
+                                   .name = STR("get"),
+                                   .input = STR("1"),
+                                   .steps = &step,
+                                   .step_count = 1};
+    const struct server_message message = {.seq = 5, .kind = SERVER_MESSAGE_TASK, .task = &task};
+    Polos__V1__ServerMessage *got;
+    Polos__V1__ToolServiceConnectResponse *envelope = packed(&message, &got);
+    assert_int_equal(got->task->n_steps, 1);
+    const Polos__V1__SettledStep *shown = got->task->steps[0];
+    assert_string_equal(shown->key, "k");
+    assert_true(shown->is_child);
+    assert_true(shown->has_children);
+    assert_int_equal(shown->child_index, 3);
+    assert_int_equal(shown->facts_seen, 4);
+    assert_int_equal(shown->retry_count, 5);
+    assert_int_equal(shown->try_number, 6);
+    assert_int_equal(shown->pause->nanos, 7000000);
+    assert_int_equal(shown->steps_before, 8);
+    release(envelope);
+}
+
 static void ends_of_tasks_go_out(void **state)
 {
     (void)state;
@@ -305,6 +344,7 @@ int main(void)
         cmocka_unit_test(messages_go_out_together),
         cmocka_unit_test(envelopes_are_bounded),
         cmocka_unit_test(tasks_go_out),
+        cmocka_unit_test(facts_of_tasks_go_out),
         cmocka_unit_test(ends_of_tasks_go_out),
         cmocka_unit_test(the_rest_goes_out),
     };
