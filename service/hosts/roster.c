@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "service/hosts/leases.h"
 #include "service/hosts/session.h"
 #include "service/hosts/sessions.h"
 
