@@ -88,10 +88,6 @@ MUTANTS = {
     "given_up_not_told": ("A task does not say which key its code gave up.", {
         "fact.key = event->withdrawn.key;": "",
     }),
-    "acknowledged_ahead": ("A step is acknowledged before the results that stand before it.", {
-        "return is_queued ? session->inbound.handled : outbox_ack(outbox, written + 1);":
-            "return is_queued ? session->inbound.handled : session->inbound.handled;",
-    }),
     "results_overtake_steps": ("A result does not say which steps stand before it.", {
         ".steps_before = steps_before}": ".steps_before = steps_before & 0}",
     }),
@@ -291,10 +287,6 @@ MUTANTS = {
     ),
     "fork_keeps_times": ("The facts of a fork keep the times they had.", {
         "(int64_t)(partition->now_ms - point.time_ms)": "0",
-    }),
-    "fork_at_once": ("A fork copies all that it begins with in one round.", {
-        ".records_max = *budget, .bytes_max = *budget * BUDGET_BYTES, };":
-            ".records_max = 100000, .bytes_max = 100000000, };",
     }),
     "fork_begun_too_early": ("A fork goes on before it has all the facts it begins with.", {
         "if (run->state.seq < copy->row.after_seq) { return OWED_GOES_ON; }":
@@ -839,11 +831,9 @@ MUTANTS = {
 
 # Where they were seen last, if late: tried first, to save time.
 SEEN_AT = {
-    "acknowledged_ahead": 461,
     "awaits_not_recovered": 585,
     "called_run_moves_ticks": 618,
     "deletion_of_anothers": 249,
-    "fork_at_once": 295,
     "list_row_lost_in_build": 229,
     "misfit_answers": 134,
     "misfit_drops_what_fits": 222,
