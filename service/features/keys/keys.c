@@ -12,12 +12,48 @@ struct keys {
     bool is_changed; /* The keyring is to be told. */
     bool is_in_doubt; /* What is in memory may not be what is kept: it is read again. */
     uint64_t expired_ms; /* Of what expired until then it was told. */
+    uint64_t due_ms; /* When the next one after that expires; 0: none does. */
 };
 
 static struct keys *keys_of(const struct partition *partition)
 {
     return partition_self(partition, &keys_feature);
 }
+
+/* ---- Time. ---- */
+
+/* After each change of the keys or of expired_ms: rounds do not look through all keys. */
+static void find_due(struct keys *keys)
+{
+    keys->due_ms = 0;
+    for (size_t i = 0; i < keys->table.count; i++) {
+        const struct key *key = &keys->table.keys[i];
+        bool expires = key->revoked_ms == 0 && key->expires_ms > keys->expired_ms;
+        if (expires && (keys->due_ms == 0 || key->expires_ms < keys->due_ms)) {
+            keys->due_ms = key->expires_ms;
+        }
+    }
+}
+
+static void begin(void *self)
+{
+    struct keys *keys = self;
+    uint64_t now_ms = keys->partition->now_ms;
+    bool has_expired = keys->due_ms != 0 && keys->due_ms <= now_ms;
+    bool is_set_back = now_ms < keys->expired_ms; /* The clock was. */
+    if (has_expired || is_set_back) {
+        keys->is_changed |= has_expired;
+        keys->expired_ms = now_ms;
+        find_due(keys);
+    }
+}
+
+static uint64_t next_due_ms(void *self)
+{
+    return ((const struct keys *)self)->due_ms;
+}
+
+/* ---- Requests. ---- */
 
 static void draw(const struct keys *keys, struct key_order *order)
 {
@@ -43,6 +79,7 @@ static void handle_create(struct partition *partition, struct request *request)
         asked->ret = *key;
         secret_make(asked->ret_secret, asked->order.number, asked->order.random);
         keys->is_changed = true;
+        find_due(keys);
         request_answer_later(partition, request);
     }
     secret_forget(asked->order.random, sizeof(asked->order.random));
@@ -61,6 +98,7 @@ static void handle_revoke(struct partition *partition, struct request *request)
     }
     asked->ret = *key;
     keys->is_changed = true; /* Also where it was revoked before: who asks waits for it. */
+    find_due(keys);
     request_answer_later(partition, request);
 }
 
@@ -71,37 +109,6 @@ static void handle_list(struct partition *partition, struct request *request)
     asked->ret = key_table_list(&keys_of(partition)->table, asked->after, asked->limit,
                                 &request->arena, &asked->ret_count, &asked->ret_more);
     request_answer(partition, request, NULL);
-}
-
-/* ---- Time. ---- */
-
-static bool expires_later(const struct key *key, uint64_t time_ms)
-{
-    return key->revoked_ms == 0 && key->expires_ms > time_ms;
-}
-
-static void begin(void *self)
-{
-    struct keys *keys = self;
-    uint64_t now_ms = keys->partition->now_ms;
-    for (size_t i = 0; i < keys->table.count; i++) {
-        const struct key *key = &keys->table.keys[i];
-        keys->is_changed |= expires_later(key, keys->expired_ms) && key->expires_ms <= now_ms;
-    }
-    keys->expired_ms = now_ms;
-}
-
-static uint64_t next_due_ms(void *self)
-{
-    const struct keys *keys = self;
-    uint64_t due_ms = 0;
-    for (size_t i = 0; i < keys->table.count; i++) {
-        const struct key *key = &keys->table.keys[i];
-        if (expires_later(key, keys->expired_ms) && (due_ms == 0 || key->expires_ms < due_ms)) {
-            due_ms = key->expires_ms;
-        }
-    }
-    return due_ms;
 }
 
 /* ---- The keyring. ---- */
@@ -130,6 +137,7 @@ static void failed(void *self)
         return;
     }
     status read = key_table_load(&keys->table, &keys->partition->store);
+    find_due(keys);
     keys->is_in_doubt = !status_is_ok(read) && store_may_pass(read);
     if (!status_is_ok(read)) {
         log_line(LOG_ERROR, "keys_unreadable", "why=\"%s\"", read.why);
@@ -154,6 +162,7 @@ static status load(void *self)
 {
     struct keys *keys = self;
     TRY(key_table_load(&keys->table, &keys->partition->store));
+    find_due(keys);
     tell(keys);
     return STATUS_OK;
 }
