@@ -12,18 +12,6 @@ enum {
     CALLS_MAX = 64, /* That a reply may be given. */
 };
 
-/* The texts of a reply, one behind the other. */
-static str text_of(const struct model_reply *reply, struct arena *arena)
-{
-    struct buf text = {0};
-    for (size_t i = 0; i < reply->block_count; i++) {
-        if (reply->blocks[i].kind == MODEL_BLOCK_TEXT) {
-            buf_put(&text, reply->blocks[i].text);
-        }
-    }
-    return buf_finish(&text, arena);
-}
-
 struct newest {
     struct arena *arena;
     str packed;
@@ -71,7 +59,7 @@ str guardrail_show(const struct model_reply *reply, struct arena *arena)
     struct json_writer writer = json_writer_of(&text);
     assert(reply->block_count == 0 || reply->blocks != NULL);
     json_begin_object(&writer, NULL);
-    json_put_string(&writer, "content", text_of(reply, arena));
+    json_put_string(&writer, "content", transcript_reply_text(reply, arena));
     json_begin_array(&writer, "tool_calls");
     for (size_t i = 0; i < reply->block_count; i++) {
         const struct model_block *block = &reply->blocks[i];
@@ -219,7 +207,7 @@ struct model_request guardrail_request(const struct agent_definition *definition
 bool guardrail_verdict(const struct model_reply *judgement, struct arena *arena, bool *ret_passed,
                        str *ret_reason)
 {
-    str json = output_json(text_of(judgement, arena));
+    str json = output_json(transcript_reply_text(judgement, arena));
     str raw;
     *ret_reason = STR_EMPTY;
     if (!json_is_object(json) || !json_object_get_kind(json, STR("passed"), JSON_BOOL, &raw) ||

@@ -1,5 +1,6 @@
 #include "service/agents/output.h"
 
+#include "service/agents/transcript.h"
 #include "service/base/buf.h"
 #include "service/base/json.h"
 #include "service/schema/schema.h"
@@ -52,17 +53,6 @@ str output_json(str text)
     return found;
 }
 
-static str text_of(const struct model_reply *reply, struct arena *arena)
-{
-    struct buf text = {0};
-    for (size_t i = 0; i < reply->block_count; i++) {
-        if (reply->blocks[i].kind == MODEL_BLOCK_TEXT) {
-            buf_put(&text, reply->blocks[i].text);
-        }
-    }
-    return buf_finish(&text, arena);
-}
-
 /* OK: it fits. INVALID_ARGUMENT and RESOURCE_EXHAUSTED: why it does not, in own. */
 static status judge(str schema_text, str text, struct arena *own)
 {
@@ -89,7 +79,7 @@ str output_misfit(const struct agent_definition *definition, const struct model_
         return ret;
     }
     arena_init(&own, 0);
-    status judged = judge(definition->output_schema_json, text_of(reply, &own), &own);
+    status judged = judge(definition->output_schema_json, transcript_reply_text(reply, &own), &own);
     if (!status_is_ok(judged)) {
         ret = arena_printf(arena, "the answer does not fit the output schema: %s", judged.why);
         *ret_feedback = arena_printf(arena,

@@ -95,3 +95,25 @@ status transcript_unpack_reply(str packed, struct arena *arena, struct model_rep
     *ret_origin = body_str(body->origin);
     return STATUS_OK;
 }
+
+static str join(const struct model_reply *reply, enum model_block_kind kind, struct arena *arena)
+{
+    struct buf text = {0};
+    for (size_t i = 0; i < reply->block_count; i++) {
+        if (reply->blocks[i].kind == kind) {
+            buf_put(&text, reply->blocks[i].text);
+        }
+    }
+    return buf_finish(&text, arena);
+}
+
+str transcript_reply_text(const struct model_reply *reply, struct arena *arena)
+{
+    return join(reply, MODEL_BLOCK_TEXT, arena);
+}
+
+str transcript_reply_said(const struct model_reply *reply, struct arena *arena)
+{
+    str text = join(reply, MODEL_BLOCK_TEXT, arena);
+    return text.len > 0 ? text : join(reply, MODEL_BLOCK_REFUSAL, arena);
+}

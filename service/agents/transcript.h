@@ -18,6 +18,10 @@ void transcript_pack_reply(const struct model_reply *reply, str origin, struct b
 /* `raw` and all texts point into `packed` or the arena. */
 status transcript_unpack_reply(str packed, struct arena *arena, struct model_reply *ret,
                                str *ret_origin);
+/* What a reply says: its texts, one behind the other. */
+str transcript_reply_text(const struct model_reply *reply, struct arena *arena);
+/* The same, or where it says nothing why it refused. */
+str transcript_reply_said(const struct model_reply *reply, struct arena *arena);
 
 /*
  * The request of the run's next model call, from its records in order (as codec_encode wrote

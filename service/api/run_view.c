@@ -111,25 +111,6 @@ Polos__V1__Run *run_view_unreadable(const struct run_line *line, struct arena *a
     return run;
 }
 
-/* The text of a turn: what it said, or else why it refused. */
-static str text_of_reply(const struct model_reply *reply, struct arena *arena)
-{
-    struct buf said = {0};
-    struct buf refused = {0};
-    for (size_t i = 0; i < reply->block_count; i++) {
-        const struct model_block *block = &reply->blocks[i];
-        if (block->kind == MODEL_BLOCK_TEXT) {
-            buf_put(&said, block->text);
-        } else if (block->kind == MODEL_BLOCK_REFUSAL) {
-            buf_put(&refused, block->text);
-        }
-    }
-    str ret = arena_copy(arena, buf_str(said.len > 0 ? &said : &refused));
-    buf_fini(&said);
-    buf_fini(&refused);
-    return ret;
-}
-
 static void add_call(struct fold *fold, const struct model_block *block)
 {
     assert(fold->turn != NULL);
@@ -174,7 +155,7 @@ static status fold_reply(struct fold *fold, const struct event *event)
     TRY(transcript_unpack_reply(event->model_replied.reply, fold->arena, &reply, &origin));
     close_turn(fold);
     fold->turn = add_turn(fold);
-    fold->answer = text_of_reply(&reply, fold->arena);
+    fold->answer = transcript_reply_said(&reply, fold->arena);
     fold->known.model = reply.model;
     fold->turn->model = text_of(fold->arena, origin);
     fold->turn->text = text_of(fold->arena, fold->answer);

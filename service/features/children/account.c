@@ -46,8 +46,6 @@ static status add_turn(struct account *account, const struct event *event)
 {
     assert(event->kind == EVENT_MODEL_REPLIED);
     struct model_reply reply;
-    struct buf said = {0};
-    struct buf refused = {0};
     str origin;
     TRY(transcript_unpack_reply(event->model_replied.reply, account->arena, &reply, &origin));
     struct turn *turn = arena_zalloc(account->arena, sizeof(*turn));
@@ -57,19 +55,13 @@ static status add_turn(struct account *account, const struct event *event)
     turn->calls = arena_zalloc(account->arena, (reply.block_count + 1) * sizeof(turn->calls[0]));
     for (size_t i = 0; i < reply.block_count; i++) {
         const struct model_block *block = &reply.blocks[i];
-        if (block->kind == MODEL_BLOCK_TEXT) {
-            buf_put(&said, block->text);
-        } else if (block->kind == MODEL_BLOCK_REFUSAL) {
-            buf_put(&refused, block->text);
-        } else if (block->kind == MODEL_BLOCK_TOOL_CALL) {
+        if (block->kind == MODEL_BLOCK_TOOL_CALL) {
             turn->calls[turn->call_count++] = (struct call){
                 .id = block->call_id, .name = block->name, .arguments = block->arguments};
         }
     }
     assert(turn->call_count <= reply.block_count);
-    turn->content = arena_copy(account->arena, buf_str(said.len > 0 ? &said : &refused));
-    buf_fini(&said);
-    buf_fini(&refused);
+    turn->content = transcript_reply_said(&reply, account->arena);
     account->last = turn;
     return STATUS_OK;
 }

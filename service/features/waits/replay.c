@@ -72,7 +72,7 @@ status replay_children(struct partition *partition, const struct facts_cursor *c
 
 struct last_answer {
     struct arena *arena;
-    struct buf text;
+    str text;
     str amended; /* By callbacks, since; JSON text. */
     bool found;
 };
@@ -98,12 +98,7 @@ static bool read_answer(void *context, uint32_t seq, const struct event *event)
         return true;
     }
     answer->found = true;
-    buf_reset(&answer->text);
-    for (size_t i = 0; i < reply.block_count; i++) {
-        if (reply.blocks[i].kind == MODEL_BLOCK_TEXT) {
-            buf_put(&answer->text, reply.blocks[i].text);
-        }
-    }
+    answer->text = transcript_reply_text(&reply, answer->arena);
     return true;
 }
 
@@ -120,13 +115,11 @@ str replay_answer(const struct live_run *run, bool is_structured, struct arena *
                            arena, read_answer, &answer);
         (void)read; /* It is one we keep and have read before. */
     }
-    str text = buf_str(&answer.text);
-    str json = is_structured ? output_json(text) : STR_EMPTY;
+    str json = is_structured ? output_json(answer.text) : STR_EMPTY;
     struct buf quoted = {0};
-    buf_put_json_string(&quoted, text);
+    buf_put_json_string(&quoted, answer.text);
     json = answer.amended.len > 0 ? answer.amended : json;
     str ret = arena_copy(arena, json.len > 0 ? json : buf_str(&quoted));
     buf_fini(&quoted);
-    buf_fini(&answer.text);
     return ret;
 }
