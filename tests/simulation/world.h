@@ -68,6 +68,7 @@ enum {
     WORLD_RATE_MAX = 4,
     WORLD_CALLS_MAX = 4096,
     WORLD_STEPS_MAX = 4096,
+    WORLD_KEYS_MAX = 16, /* Of which somebody was told. */
     WORLD_KINDS_MAX = 64, /* Of requests. */
 };
 
@@ -370,10 +371,6 @@ struct sim_call {
     bool is_beside_failure; /* It is answered while the store fails. */
     bool is_judgement; /* Of a reply, for a guardrail. */
     bool is_structured; /* An answer that fits a schema is asked for. */
-};
-
-enum {
-    WORLD_KEYS_MAX = 16,
 };
 
 /* A key of which somebody was told. */
