@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
-from ._execution.work import call
+from ._asked import AskedAbout, AskedFunction, Decision
 from ._codec.text import dumps_shown
 from ._run_models import parsed
 from .context import AgentContext, WorkflowContext
 from .types import AgentConfig, Step, ToolCall, ToolCallFunction
 from .v1 import definitions_pb2, history_pb2, host_pb2
-
-_NAME = re.compile(r"[^A-Za-z0-9_\-]")
-_NAME_CHARACTERS_MAX = 80
 
 
 class GuardrailAction(Enum):
@@ -27,7 +21,7 @@ class GuardrailAction(Enum):
     FAIL = "fail"
 
 
-class GuardrailContext(BaseModel):
+class GuardrailContext(AskedAbout):
     """What a guardrail may look at.
 
     Attributes:
@@ -39,28 +33,12 @@ class GuardrailContext(BaseModel):
         tool_calls: its calls, likewise.
     """
 
-    workflow_id: str
-    session_id: str | None = None
-    user_id: str | None = None
-    agent_config: AgentConfig | None = None
-    steps: list[Step] = []
     content: str | None = None
     tool_calls: list[ToolCall] = []
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return self.model_dump(mode="json")
 
-    @classmethod
-    def from_dict(cls, data: Any) -> GuardrailContext:
-        """What to_dict() gave."""
-        return data if isinstance(data, GuardrailContext) else cls.model_validate(data)
-
-
-class GuardrailResult(BaseModel):
+class GuardrailResult(Decision):
     """What a guardrail decides: GuardrailResult.continue_with() or GuardrailResult.fail("why")."""
-
-    model_config = ConfigDict(use_enum_values=True)
 
     action: GuardrailAction = GuardrailAction.CONTINUE
     modified_content: str | None = None
@@ -80,44 +58,16 @@ class GuardrailResult(BaseModel):
         `guardrail_max_retries` times; then the run fails."""
         return cls(action=GuardrailAction.FAIL, error_message=message)
 
-    @property
-    def has_failed(self) -> bool:
-        """Whether it is a fail()."""
-        return self.action in (GuardrailAction.FAIL, GuardrailAction.FAIL.value)
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return self.model_dump(mode="json")
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> GuardrailResult:
-        """What to_dict() gave."""
-        return cls.model_validate(data)
-
-
-class Guardrail:
+class Guardrail(AskedFunction[GuardrailResult]):
     """A function of (ctx, guardrail_ctx) that gives a GuardrailResult; plain or async."""
 
-    def __init__(self, func: Callable[..., Any]) -> None:
-        if not callable(func):
-            raise TypeError(f"a guardrail is a function of (ctx, guardrail_ctx), not {func!r}")
-        self.func = func
-        self.__name__ = getattr(func, "__name__", type(func).__name__)
-        self.__doc__ = getattr(func, "__doc__", None)
+    word = "guardrail"
+    gives = GuardrailResult
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.func(*args, **kwargs)
-
-    async def ask(self, ctx: WorkflowContext, about: GuardrailContext) -> GuardrailResult:
+    async def ask(self, ctx: WorkflowContext, about: AskedAbout) -> GuardrailResult:
         """What the function decides; TypeError when that is none."""
-        said = await call(self.func, ctx, about)
-        if said is None:
-            return GuardrailResult()
-        if not isinstance(said, GuardrailResult):
-            raise TypeError(
-                f"guardrail {self.__name__!r} gave a {type(said).__name__}: it gives "
-                "GuardrailResult.continue_with(...) or GuardrailResult.fail(...)"
-            )
+        said = await super().ask(ctx, about)
         if said.modified_llm_config is not None:
             raise ValueError(
                 f"guardrail {self.__name__!r} gave a modified_llm_config: the model that is asked "
@@ -140,8 +90,7 @@ class AgentGuardrail:
 
     def __init__(self, guardrail: Guardrail, index: int) -> None:
         self.guardrail = guardrail
-        name = _NAME.sub("_", guardrail.__name__)[:_NAME_CHARACTERS_MAX]
-        self.name = f"guardrail.{name}.{index}"
+        self.name = guardrail.callback_name("guardrail", index)
 
     def definition(self) -> definitions_pb2.Guardrail:
         """As the server stores it."""

@@ -3,15 +3,12 @@ of the body of a workflow or tool."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
+from ._asked import AskedAbout, AskedFunction, Decision
 from ._codec.text import dumps_shown
-from ._execution.work import call
 from ._run_models import parsed
 from .context import AgentContext, WorkflowContext
 from .errors import StepExecutionError
@@ -26,8 +23,6 @@ PHASES = {
     "on_tool_start": definitions_pb2.CALLBACK_PHASE_TOOL_START,
     "on_tool_end": definitions_pb2.CALLBACK_PHASE_TOOL_END,
 }
-_NAME = re.compile(r"[^A-Za-z0-9_\-]")
-_NAME_CHARACTERS_MAX = 80
 
 
 class HookAction(Enum):
@@ -37,7 +32,7 @@ class HookAction(Enum):
     FAIL = "fail"
 
 
-class HookContext(BaseModel):
+class HookContext(AskedAbout):
     """What a hook may look at.
 
     Attributes:
@@ -53,29 +48,13 @@ class HookContext(BaseModel):
             turn, as a dict; on_end: the answer. Each as the hooks before left it.
     """
 
-    workflow_id: str
-    session_id: str | None = None
-    user_id: str | None = None
-    agent_config: AgentConfig | None = None
-    steps: list[Step] = []
     current_tool: str | None = None
     current_payload: Any | None = None
     current_output: Any | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return self.model_dump(mode="json")
 
-    @classmethod
-    def from_dict(cls, data: Any) -> HookContext:
-        """What to_dict() gave."""
-        return data if isinstance(data, HookContext) else cls.model_validate(data)
-
-
-class HookResult(BaseModel):
+class HookResult(Decision):
     """What a hook decides: HookResult.continue_with() or HookResult.fail("why")."""
-
-    model_config = ConfigDict(use_enum_values=True)
 
     action: HookAction = HookAction.CONTINUE
     modified_payload: dict[str, Any] | None = None
@@ -94,44 +73,16 @@ class HookResult(BaseModel):
         """Fails the run with this sentence; in on_agent_step_start, ends its loop."""
         return cls(action=HookAction.FAIL, error_message=message)
 
-    @property
-    def has_failed(self) -> bool:
-        """Whether it is a fail()."""
-        return self.action in (HookAction.FAIL, HookAction.FAIL.value)
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return self.model_dump(mode="json")
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> HookResult:
-        """What to_dict() gave."""
-        return cls.model_validate(data)
-
-
-class Hook:
+class Hook(AskedFunction[HookResult]):
     """A function of (ctx, hook_ctx) that gives a HookResult; plain or async."""
 
-    def __init__(self, func: Callable[..., Any]) -> None:
-        if not callable(func):
-            raise TypeError(f"a hook is a function of (ctx, hook_ctx), not {func!r}")
-        self.func = func
-        self.__name__ = getattr(func, "__name__", type(func).__name__)
-        self.__doc__ = getattr(func, "__doc__", None)
+    word = "hook"
+    gives = HookResult
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.func(*args, **kwargs)
-
-    async def ask(self, ctx: WorkflowContext, about: HookContext) -> HookResult:
+    async def ask(self, ctx: WorkflowContext, about: AskedAbout) -> HookResult:
         """What the function decides; TypeError when that is none."""
-        said = await call(self.func, ctx, about)
-        if said is None:
-            return HookResult()
-        if not isinstance(said, HookResult):
-            raise TypeError(
-                f"hook {self.__name__!r} gave a {type(said).__name__}: it gives "
-                "HookResult.continue_with(...) or HookResult.fail(...)"
-            )
+        said = await super().ask(ctx, about)
         if said.has_failed and not said.error_message:
             return HookResult.fail(f"hook {self.__name__!r} failed")
         return said
@@ -152,8 +103,7 @@ class AgentHook:
     def __init__(self, word: str, hook: Hook, index: int) -> None:
         self.word = word
         self.hook = hook
-        name = _NAME.sub("_", self.hook.__name__)[:_NAME_CHARACTERS_MAX]
-        self.name = f"{word}.{name}.{index}"
+        self.name = hook.callback_name(word, index)
 
     def definition(self) -> definitions_pb2.Hook:
         """As the server stores it."""

@@ -20,7 +20,7 @@ LAYERS = {
     "runs": "_startable handle _run_models _facts queue schedule history trace".split(),
     "execution": "_execution step context".split(),
     "views": "sync _seen _starter _agent_events _workflow_events _tree_events stream".split(),
-    "definitions": "_signatures stop_conditions hook guardrail workflow tool agent".split(),
+    "definitions": "_signatures stop_conditions _asked hook guardrail workflow tool agent".split(),
     "client": "host _connection client app definitions events queues schedules".split(),
     "beside": "__main__ cli _commands testing features core".split(),
 }

@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from polos import (
     Agent,
@@ -16,23 +15,11 @@ from polos import (
     guardrail,
     tool,
 )
-
-
-class City(BaseModel):
-    city: str
-
-
-@tool(description="Get weather for a city")
-async def get_weather(ctx, input: City) -> dict:
-    return {"city": input.city, "celsius": 21}
+from weather import City, asks, get_weather
 
 
 def scripted(**arguments: Any) -> Agent:
     return Agent(**{"id": "guarded", "provider": "scripted", "model": "scripted", **arguments})
-
-
-def asks(city: str) -> dict[str, Any]:
-    return {"tool_calls": [{"name": "get_weather", "arguments": {"city": city}}]}
 
 
 async def kinds_of(client, run_id: str) -> list[str]:

@@ -7,7 +7,6 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from polos import (
     Agent,
@@ -20,6 +19,7 @@ from polos import (
     tool,
     workflow,
 )
+from weather import City, asks, get_weather
 
 WORDS = (
     "on_start", "on_agent_step_start", "on_tool_start", "on_tool_end", "on_agent_step_end",
@@ -27,21 +27,8 @@ WORDS = (
 )
 
 
-class City(BaseModel):
-    city: str
-
-
-@tool(description="Get weather for a city")
-async def get_weather(ctx, input: City) -> dict:
-    return {"city": input.city, "celsius": 21}
-
-
 def scripted(**arguments: Any) -> Agent:
     return Agent(**{"id": "hooked", "provider": "scripted", "model": "scripted", **arguments})
-
-
-def asks(city: str) -> dict[str, Any]:
-    return {"tool_calls": [{"name": "get_weather", "arguments": {"city": city}}]}
 
 
 SCRIPT = [asks("Rome"), {"text": "said {{tool_result}}"}]
@@ -187,8 +174,6 @@ async def test_what_was_decided_is_not_asked_again_after_a_kill(server):
         found = await stream.result()
     assert found.result == "said kept"
     assert asked["start Rome"] == 1 and 1 <= asked["end"] <= 2  # an answer may be lost, and no more
-
-
 
 
 async def test_a_run_says_that_it_waits_for_a_hook_and_may_be_cancelled_meanwhile(client):
