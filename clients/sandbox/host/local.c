@@ -198,7 +198,9 @@ static status check(const struct local_options *options, struct arena *arena,
                            "apt-get install bubblewrap (or dnf, apk, pacman).");
     }
     if (access(options->box, X_OK) != 0) {
-        return arena_fail(arena, CODE_NOT_FOUND, "There is no program %s.", options->box);
+        return arena_fail(arena, CODE_NOT_FOUND,
+                          "There is no program %s: say with --box where polos-box is.",
+                          options->box);
     }
     if (stat(options->workspace, &about) != 0 || !S_ISDIR(about.st_mode)) {
         return arena_fail(arena, CODE_NOT_FOUND, "The workspace %s is no folder of this machine.",

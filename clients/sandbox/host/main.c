@@ -10,6 +10,11 @@
 #include "clients/sandbox/host/local.h"
 #include "clients/sandbox/host/work.h"
 
+enum {
+    SAY_WAITING_US = 2 * 1000 * 1000, /* A server that is there answers sooner. */
+    SAY_AGAIN_US = 60 * 1000 * 1000,
+};
+
 struct program {
     struct polos_loop *loop;
     struct polos_client *client;
@@ -17,6 +22,7 @@ struct program {
     struct settings settings;
     struct work_place place;
     sigset_t signals;
+    struct polos_timer waiting; /* Until the server answers. */
     bool is_stopping;
     int exit_code;
 };
@@ -44,6 +50,7 @@ static void leave(void *context)
     struct program *program = context;
     if (!program->is_stopping) {
         program->is_stopping = true;
+        polos_timer_clear(program->loop, &program->waiting);
         polos_host_leave(program->host, host_over, program);
     }
 }
@@ -59,9 +66,19 @@ static void *wait_for_signal(void *context)
     return NULL;
 }
 
+static void say_waiting(void *context)
+{
+    struct program *program = context;
+    fprintf(stderr,
+            "polos-sandbox: waits for a server at %s; is polosd running there? (--server)\n",
+            program->settings.server);
+    polos_timer_set(program->loop, &program->waiting, polos_now_us() + SAY_AGAIN_US);
+}
+
 static void connected(void *context, bool resumed)
 {
     struct program *program = context;
+    polos_timer_clear(program->loop, &program->waiting);
     printf("polos-sandbox ready server=%s resumed=%d\n", program->settings.server, resumed);
     fflush(stdout);
 }
@@ -135,6 +152,8 @@ static void run(struct program *program)
     pthread_detach(signals);
     sandboxes_find(program->place.sandboxes);
     polos_host_start(program->host);
+    program->waiting = (struct polos_timer){.due = say_waiting, .context = program};
+    polos_timer_set(program->loop, &program->waiting, polos_now_us() + SAY_WAITING_US);
     polos_loop_run(program->loop);
 }
 

@@ -361,12 +361,22 @@ class DeathTest(HostTest):
         self.assertEqual(sandbox.end(), 0)
         self.assertEqual(self.processes(), [])
 
+    def test_a_server_that_is_not_there_is_waited_for_aloud(self):
+        command = [PROGRAM, "--workspaces", self.workspaces, "--box", self.box,
+                   "--server", "127.0.0.1:1"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                said = process.stderr.readline()
+            finally:
+                process.terminate()
+        self.assertIn("waits for a server at 127.0.0.1:1; is polosd running there?", said)
+
     def test_wrong_options_are_refused(self):
         for options, said in ((["--fly", "1"], "There is no option --fly"),
                               (["--exec-security", "never"], "allow-always, not never"),
                               (["--calls-max", "0"], "a number from 1 to 1000"),
                               (["--tools", "fly"], "There is no tool fly"),
-                              (["--box", "/nowhere"], "There is no program /nowhere")):
+                              (["--box", "/nowhere"], "There is no program /nowhere: say")):
             with self.subTest(options=options):
                 command = [PROGRAM, "--workspaces", self.workspaces, "--box", self.box, *options]
                 done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
