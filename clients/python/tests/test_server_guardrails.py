@@ -15,7 +15,7 @@ from polos import (
     guardrail,
     tool,
 )
-from weather import City, asks, get_weather
+from weather_tool import City, asks, get_weather
 
 
 def scripted(**arguments: Any) -> Agent:

@@ -19,7 +19,7 @@ from polos import (
     tool,
     workflow,
 )
-from weather import City, asks, get_weather
+from weather_tool import City, asks, get_weather
 
 WORDS = (
     "on_start", "on_agent_step_start", "on_tool_start", "on_tool_end", "on_agent_step_end",
